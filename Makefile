@@ -1,0 +1,76 @@
+# Onionskin: one non-recursive Makefile. `make help` lists the targets.
+#
+# Every .c file of a folder is part of that folder's library; a main.c is a program. A new file
+# needs no line here. Everything built goes to o/$(MODE)/, the two programs to bin/.
+
+CC      ?= gcc
+PREFIX  ?= /usr/local
+SAN     ?=
+OPT     ?= -O2
+comma   := ,
+
+MODE := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),plain)$(if $(filter clang%,$(CC)),-clang)
+O    := o/$(MODE)
+BIN  := $(if $(filter plain,$(MODE)),bin,$(O)/bin)
+
+PKGS     := zlib liblzma libzstd libdeflate openssl libcurl jansson
+CPPFLAGS += -I. -I$(O)/gen -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+CFLAGS   += -std=gnu17 $(OPT) -g -Wall -Wextra -Werror -fno-strict-aliasing -fwrapv -pthread \
+            $(SAN:%=-fsanitize=%) $(if $(SAN),-fno-omit-frame-pointer -fno-sanitize-recover=all)
+LDFLAGS  += -pthread $(SAN:%=-fsanitize=%)
+LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
+CPPFLAGS += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+
+# Folders in dependency order: a folder includes only from itself and from those before it.
+TOOL_DIRS := base block formats
+EMU_DIRS  := tcg hw
+sources    = $(shell find $(1) -name '*.c' ! -name main.c 2>/dev/null | sort)
+objects    = $(patsubst %.c,$(O)/%.o,$(call sources,$(1)))
+
+TOOL_LIB := $(O)/libtool.a
+IMG_LIB  := $(O)/libimg-tool.a
+EMU_LIB  := $(O)/libemulator.a
+PROGRAMS := $(patsubst %/main.c,$(BIN)/%,$(wildcard img-tool/main.c emulator/main.c))
+UNIT     := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*.c))
+
+.DEFAULT_GOAL := all
+.PHONY: all deps check unit demo bench fuzz lint install clean help
+.SECONDARY:
+
+all: $(PROGRAMS)                   ## build bin/img-tool and bin/emulator
+
+$(BIN)/img-tool: $(O)/img-tool/main.o $(IMG_LIB) $(TOOL_LIB)
+$(BIN)/emulator: $(O)/emulator/main.o $(EMU_LIB) $(TOOL_LIB)
+$(PROGRAMS):
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(TOOL_LIB): $(call objects,$(TOOL_DIRS))
+$(IMG_LIB): $(call objects,img-tool)
+$(EMU_LIB): $(call objects,$(EMU_DIRS) emulator)
+$(O)/%.a:
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+unit: $(UNIT)                      ## build the unit tests
+$(O)/tests/unit/%: $(O)/tests/unit/%.o $(EMU_LIB) $(IMG_LIB) $(TOOL_LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+check: all unit                    ## build and run every test (TAP)
+	tests/run $(O) $(BIN)
+
+lint:                              ## clang-format and cppcheck
+	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+
+clean:                             ## remove everything built
+	rm -rf o bin
+
+help:                              ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,0 +1,115 @@
+/*
+ * driver.h - what a driver is to the block core. docs/BLOCK.md is the contract in prose.
+ *
+ * A format is a mapping: it answers extent() and publishes new answers; the core does the reading,
+ * writing, copy-on-write, zeroing and compressed writing over that. Protocols and filters have
+ * preadv and pwritev instead. A missing operation means the default.
+ *
+ * Locks, taken by the core around the driver's functions:
+ *   extent                                  map_lock for reading; may run on many threads at once
+ *   reserve publish release                 change_lock, and map_lock for writing
+ *   flush resize check snapshot_* amend ... change_lock
+ *   preadv pwritev pack unpack              none
+ */
+#ifndef BLOCK_DRIVER_H
+#define BLOCK_DRIVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "block/node.h"
+#include "block/range.h"
+
+typedef struct BlockDriver BlockDriver;
+
+enum { PROBE_BYTES = 2048, MAX_CHAIN_DEPTH = 1024, NODE_MAX_SIZE_LOG2 = 63 };
+#define NODE_MAX_SIZE ((uint64_t)INT64_MAX)
+
+struct Node {
+    const BlockDriver *driver;
+    void *state;    /* driver->state_size bytes, zeroed before open */
+    char *filename; /* for messages and as the origin of relative names */
+    unsigned flags; /* OPEN_* */
+    atomic_int refs;
+    bool writable, probed, opened;
+
+    Node *file; /* what the format or filter sits on */
+    Node *backing;
+
+    /* Set by the driver's open(); the core reads them. */
+    uint64_t size;      /* virtual size; changed under change_lock */
+    uint32_t cluster;   /* the unit of allocation, a power of two; 0: none */
+    uint32_t align;     /* protocols: what a request is best aligned to; 0 or 1: any */
+    bool zero_init;     /* protocols: bytes never written read as zeros */
+    char *backing_file; /* as the image has it; NULL: none */
+    char *backing_format;
+    char *full_backing_file; /* resolved by the core */
+
+    pthread_mutex_t change_lock; /* one changer of the mapping at a time; flush holds it too */
+    pthread_rwlock_t map_lock;
+    RangeLocks ranges; /* requests in flight on this node */
+};
+
+struct BlockDriver {
+    const char *name;
+    size_t state_size;
+    bool is_protocol;    /* has no child; opens `filename` */
+    bool is_filter;      /* passes everything it does not define on to `file`, at the same offset */
+    bool is_passthrough; /* extents are the child's, shifted (raw) */
+    bool has_backing;
+    const OptionDesc *create_options;
+
+    /* 0..100: how surely these first bytes (zero padded to PROBE_BYTES) are this format */
+    int (*probe)(const uint8_t *buf, size_t len);
+
+    /* node->file is open already, unless is_protocol. Takes the options it knows. */
+    int (*open)(Node *node, Options *options, Error **err);
+    void (*close)(Node *node); /* after a last flush; accepts what a failed open left */
+
+    /* Protocols: make an empty thing called `filename`. Formats: write an empty image to `file`. */
+    int (*create_file)(const char *filename, Options *options, Error **err);
+    int (*create)(Node *file, Options *options, Error **err);
+
+    /* --- the mapping --- */
+    int (*extent)(Node *node, uint64_t off, uint64_t len, Extent *ext);
+    int (*reserve)(Node *node, uint64_t off, uint64_t len, Extent *place);
+    int (*publish)(Node *node, uint64_t off, uint64_t len, const Extent *place, unsigned flags);
+    int (*release)(Node *node, const Extent *place);
+
+    /* Compressed clusters. pack: -ENOSPC if the result would not be shorter than `len`. */
+    int (*unpack)(Node *node, const void *packed, size_t packed_len, void *out, size_t len);
+    int (*pack)(Node *node, const void *in, size_t len, void *out, size_t *packed_len);
+
+    /* --- whole requests, where the mapping is not used --- */
+    int (*preadv)(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, size_t len);
+    int (*pwritev)(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, size_t len);
+    int (*pwrite_zeroes)(Node *node, uint64_t off, uint64_t len, unsigned flags);
+    int (*discard)(Node *node, uint64_t off, uint64_t len);
+    int (*flush)(Node *node);
+    /* Write metadata down to the child without waiting for stable storage; NULL: flush */
+    uint64_t (*disk_size)(Node *node);
+
+    /* --- image operations --- */
+    int (*resize)(Node *node, uint64_t size, Prealloc prealloc, Error **err);
+    int (*info)(Node *node, ImageInfo *info, Error **err);
+    json_t *(*format_info)(Node *node);
+    int (*check)(Node *node, unsigned fix, CheckReport *report, void *opaque, CheckResult *result,
+                 Error **err);
+    int (*change_backing)(Node *node, const char *file, const char *format, Error **err);
+    int (*make_empty)(Node *node, Error **err);
+    int (*amend)(Node *node, Options *options, Progress *progress, Error **err);
+    int (*snapshot_list)(Node *node, SnapshotInfo **list, size_t *count, Error **err);
+    int (*snapshot_create)(Node *node, const SnapshotInfo *info, Error **err);
+    int (*snapshot_apply)(Node *node, const char *id_or_name, Error **err);
+    int (*snapshot_delete)(Node *node, const char *id_or_name, Error **err);
+    int (*snapshot_load)(Node *node, const char *id_or_name, Error **err);
+    uint64_t (*vmstate_offset)(Node *node); /* where machine state starts in the mapping */
+};
+
+/* All drivers; formats/formats.c and block/protocols.c define the two lists. */
+extern const BlockDriver *const format_drivers[];   /* in probing order, NULL at the end */
+extern const BlockDriver *const protocol_drivers[]; /* protocols and filters */
+
+const BlockDriver *driver_find(const char *name);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * guest.h - what the translator core needs to know of a guest architecture.
+ */
+#ifndef TCG_GUEST_H
+#define TCG_GUEST_H
+
+#include "base/error.h"
+#include "tcg/mmu.h"
+
+/*
+ * The bytes a block is translated from. `page` is the page of the first instruction; `next` is the
+ * page after it in virtual memory, or NULL: it is fetched only for an instruction that crosses, by
+ * calling code_next_page(), which may raise a guest fault (only at a block's first instruction) or
+ * fail.
+ */
+typedef struct {
+    Cpu *cpu;
+    const uint8_t *page;
+    const uint8_t *next;
+    uint32_t start; /* offset of the first instruction in `page` */
+    uint64_t pc; /* its virtual address as the guest counts (for logs only: code is pc-relative) */
+} CodeWindow;
+
+struct GuestArch {
+    const char *name;
+    size_t state_size;
+    unsigned n_globals;
+
+    /* Make the state that of power-on with the named model; -EINVAL for a model that is not there.
+     */
+    int (*init)(Cpu *cpu, const char *model, Error **err);
+    void (*reset)(Cpu *cpu);
+    void (*free)(Cpu *cpu);
+
+    /* Linear address of cpu->pc, and the class that fetches use. */
+    uint64_t (*code_address)(Cpu *cpu);
+
+    /*
+     * Translate from code->start into `b` (already reset): at least one instruction, up to
+     * max_insns, not past the page's end but for an instruction that crosses it, which must be
+     * alone in its block. An instruction that cannot be fetched or decoded becomes a call that
+     * raises.
+     */
+    void (*translate)(Cpu *cpu, IrBlock *b, CodeWindow *code, unsigned max_insns);
+
+    /*
+     * Walk the page tables for an access. True: *map is filled. False: no translation; if `raise`,
+     * the guest exception is raised instead (does not return). Sets accessed/dirty bits unless
+     * `peek`.
+     */
+    bool (*walk)(Cpu *cpu, uint64_t va, Access access, unsigned mmu, bool raise, bool peek,
+                 PageMap *map);
+
+    /* A segment's fast limit failed: raise, or return if the access is allowed after all. */
+    void (*limit_slow)(Cpu *cpu, unsigned seg, uint64_t offset, unsigned size, bool write);
+    /* MEM_ALIGN failed. */
+    NORETURN void (*misaligned)(Cpu *cpu, uint64_t va);
+
+    /* Run loop, outside translated code: deliver what is pending (exception raised before
+     * cpu_unwind, interrupts whose CPU_REQ_* bit is set and that are not masked). May raise and
+     * unwind again. */
+    void (*deliver)(Cpu *cpu);
+    /* CPU_REQ_* that would be acted on now (wakes a halted CPU). */
+    uint32_t (*deliverable)(Cpu *cpu);
+
+    /* Registers as `info registers` shows them. */
+    void (*dump)(Cpu *cpu, FILE *out);
+};
+
+/* The second page of an instruction that crosses; see CodeWindow. NULL: not now (end the block
+ * before it). */
+const uint8_t *code_next_page(CodeWindow *code, bool first_insn);
+
+extern const GuestArch x86_guest;
+
+#endif

@@ -9,7 +9,7 @@
 
 void clock_init(Clock *clock, const char *name, ClockSource *source, void *opaque)
 {
-    *clock = (Clock){ .name = name, .source = source, .source_opaque = opaque };
+    *clock = (Clock) { .name = name, .source = source, .source_opaque = opaque };
 }
 
 int64_t clock_now(const Clock *clock)
@@ -93,7 +93,7 @@ int64_t clock_source_realtime(void *opaque)
 
 void timer_init(Timer *timer, Clock *clock, TimerFn *fn, void *opaque)
 {
-    *timer = (Timer){ .clock = clock, .fn = fn, .opaque = opaque };
+    *timer = (Timer) { .clock = clock, .fn = fn, .opaque = opaque };
 }
 
 void timer_del(Timer *timer)

@@ -5,7 +5,7 @@
 
 void irq_input_init(IrqInput *in, IrqFn *fn, void *opaque, int n)
 {
-    *in = (IrqInput){ .fn = fn, .opaque = opaque, .n = n };
+    *in = (IrqInput) { .fn = fn, .opaque = opaque, .n = n };
 }
 
 void irq_connect(IrqLine *line, IrqInput *to)

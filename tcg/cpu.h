@@ -50,13 +50,14 @@ typedef struct {
     void *host;
 } JumpEntry;
 
-/* What translated code knows of a segment. A MEM_LIMIT access of n bytes passes if offset + n - 1
- * <= limit. */
+/*
+ * What translated code knows of a segment. A MEM_LIMIT access of n bytes passes if
+ * offset + n - 1 < end, in 64 bits. 0: only guest->limit_slow() can tell (null, expand-down,
+ * unreadable).
+ */
 typedef struct {
     uint64_t base;
-    uint32_t
-        read_limit; /* 0 where only guest->limit_slow() can tell: null, expand-down, unreadable */
-    uint32_t write_limit;
+    uint64_t read_end, write_end;
 } SegWindow;
 
 struct Cpu {
@@ -82,6 +83,8 @@ struct Cpu {
     const GuestArch *guest;
     Tcg *tcg;
     unsigned index;
+    bool halted;    /* set by HLT, cleared by guest->deliver(): the run loop returns RUN_HALTED */
+    bool shutdown;  /* set by a triple fault, cleared by reset: RUN_SHUTDOWN */
     bool in_code;   /* between enter() and exit: pc and flags must be restored from `site` */
     jmp_buf unwind; /* the run loop: cpu_unwind() goes there */
     _Atomic uint32_t requests; /* CPU_REQ_* */

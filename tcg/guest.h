@@ -32,8 +32,8 @@ struct GuestArch {
     void (*reset)(Cpu *cpu);
     void (*free)(Cpu *cpu);
 
-    /* Linear address of cpu->pc, and the class that fetches use. */
-    uint64_t (*code_address)(Cpu *cpu);
+    /* Linear address of cpu->pc, and in *mmu the TLB class that fetches use. */
+    uint64_t (*code_address)(Cpu *cpu, unsigned *mmu);
 
     /*
      * Translate from code->start into `b` (already reset): at least one instruction, up to
@@ -56,9 +56,12 @@ struct GuestArch {
     /* MEM_ALIGN failed. */
     NORETURN void (*misaligned)(Cpu *cpu, uint64_t va);
 
-    /* Run loop, outside translated code: deliver what is pending (exception raised before
-     * cpu_unwind, interrupts whose CPU_REQ_* bit is set and that are not masked). May raise and
-     * unwind again. */
+    /*
+     * Run loop, outside translated code, after every cpu_unwind() and whenever deliverable() says
+     * so: deliver what is pending (exception raised before cpu_unwind, interrupts whose CPU_REQ_*
+     * bit is set and that are not masked; takes edge requests out of cpu->requests, ends a halt).
+     * May raise and unwind again.
+     */
     void (*deliver)(Cpu *cpu);
     /* CPU_REQ_* that would be acted on now (wakes a halted CPU). */
     uint32_t (*deliverable)(Cpu *cpu);

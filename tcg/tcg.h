@@ -62,6 +62,10 @@ typedef struct {
 Tcg *tcg_new(const TcgConfig *config, const TcgBus *bus, Error **err);
 void tcg_free(Tcg *tcg);
 
+/* For guest code: the machine around, and which TCG_LOG_* somebody wants. */
+const TcgBus *tcg_bus(const Tcg *tcg);
+unsigned tcg_log_mask(const Tcg *tcg);
+
 Cpu *tcg_cpu_new(Tcg *tcg, const GuestArch *guest, const char *model, unsigned index, Error **err);
 void tcg_cpu_free(Cpu *cpu);
 void tcg_cpu_reset(Cpu *cpu);

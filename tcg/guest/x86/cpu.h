@@ -166,16 +166,15 @@ typedef struct {
     uint64_t dr[8];
     uint64_t xcr0;
     uint64_t pdpte[4]; /* PAE: loaded at mov to CR3 */
-    bool halted;
 
-    struct { /* the exception to deliver after cpu_unwind() */
+    /* the exception to deliver after cpu_unwind() */
+    struct {
         bool pending, soft, has_error;
         uint8_t vector;
         uint32_t error;
         uint64_t next_pc; /* soft interrupts and traps return here */
     } exc;
     int exc_depth; /* vector being delivered, for double faults; -1: none */
-    bool shutdown; /* triple fault */
     bool nmi_blocked;
 
     struct { /* x87; the registers are c.vec[V_MM + physical number]: q[0] significand, w[4] sign

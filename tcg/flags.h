@@ -21,7 +21,7 @@ enum {
     FLAGS_CC = 1 << 16,     /* those of the condition `cc` */
     FLAGS_IMM = 1 << 17,    /* those in `imm` */
     FLAGS_SUB = 1 << 18,    /* those of the sub-operation */
-    FLAGS_HELPER = 1 << 19, /* all, if the helper says HELPER_FLAGS or may fault */
+    FLAGS_HELPER = 1 << 19, /* all, if the helper says HELPER_FLAGS */
 };
 
 /*

@@ -219,7 +219,10 @@ IrRef ir_temp(IrBlock *b);
 IrRef ir_k(IrBlock *b, uint64_t value);
 IrRef ir_mem(IrBlock *b, const IrMem *m);
 
-/* -- operations: append one; the returned pointer is valid until the next append */
+/*
+ * -- operations: append one; the returned pointer is valid until the next append. `size2` starts as
+ * `size`. Operations without a result (cmp, test, bt, setflags, cmc) carry IR_SETF from the start.
+ */
 IrOp *ir_emit(IrBlock *b, IrOpcode op, IrSize size, IrRef d, IrRef a, IrRef rb, IrRef c);
 IrOp *ir_call(IrBlock *b, const IrHelper *helper, IrRef d, IrRef a, IrRef rb, IrRef c);
 void ir_insn(IrBlock *b, int64_t delta);
@@ -231,7 +234,10 @@ extern const struct IrOpInfo {
     uint8_t attr;
 } ir_op_info[IR_OP_COUNT];
 
-/* The flags that `op` writes (0 without IR_SETF) and reads, with pseudo masks resolved. */
+/*
+ * The flags that `op` writes (0 without IR_SETF) and reads, with pseudo masks resolved. A shift
+ * with IR_SETF by an unknown count reads what it writes; by a constant of zero it does neither.
+ */
 uint32_t ir_flags_written(const IrBlock *b, const IrOp *op);
 uint32_t ir_flags_read(const IrBlock *b, const IrOp *op);
 bool ir_may_fault(const IrOp *op);
@@ -244,7 +250,7 @@ bool ir_may_fault(const IrOp *op);
 enum { FLAGS_LIVE_READ = 1, FLAGS_LIVE_OUT = 2, FLAGS_LIVE_FAULT = 4 };
 void ir_liveness(IrBlock *b);
 
-/* Check the rules above; NULL, or a message (static buffer) for the developer. */
+/* Check the rules above; NULL, or a message (a buffer of this thread) for the developer. */
 const char *ir_verify(const IrBlock *b);
 void ir_print(const IrBlock *b, FILE *out);
 

@@ -29,7 +29,7 @@ static inline void auto_options_cleanup(Options **o)
 /*
  * Add what `text` says to `o`; a later value replaces an earlier one of the same key. A first item
  * without '=' is the value of `implied_key` if that is not NULL; any other item without '=' is
- * "on" ("off" if it is spelled `noKEY` is not supported: it hides typing errors).
+ * "on".
  */
 int options_parse(Options *o, const char *text, const char *implied_key, Error **err);
 

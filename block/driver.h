@@ -66,9 +66,11 @@ struct BlockDriver {
     int (*open)(Node *node, Options *options, Error **err);
     void (*close)(Node *node); /* after a last flush; accepts what a failed open left */
 
-    /* Protocols: make an empty thing called `filename`. Formats: write an empty image to `file`. */
-    int (*create_file)(const char *filename, Options *options, Error **err);
-    int (*create)(Node *file, Options *options, Error **err);
+    /*
+     * Make a new image (or plain file) called `filename`: judge every option first, then make the
+     * file with node_create_file().
+     */
+    int (*create)(const char *filename, Options *options, Error **err);
 
     /* --- the mapping --- */
     int (*extent)(Node *node, uint64_t off, uint64_t len, Extent *ext);
@@ -86,7 +88,6 @@ struct BlockDriver {
     int (*pwrite_zeroes)(Node *node, uint64_t off, uint64_t len, unsigned flags);
     int (*discard)(Node *node, uint64_t off, uint64_t len);
     int (*flush)(Node *node);
-    /* Write metadata down to the child without waiting for stable storage; NULL: flush */
     uint64_t (*disk_size)(Node *node);
 
     /* --- image operations --- */
@@ -111,5 +112,22 @@ extern const BlockDriver *const format_drivers[];   /* in probing order, NULL at
 extern const BlockDriver *const protocol_drivers[]; /* protocols and filters */
 
 const BlockDriver *driver_find(const char *name);
+
+/* For create(): make or empty the file and open it for writing. */
+int node_create_file(const char *filename, Node **out, Error **err);
+
+/* One answer of the driver, checked, without merging and without looking into children. */
+int node_map(Node *node, uint64_t off, uint64_t len, Extent *ext);
+
+/* Reading the mapped content while the caller holds the range (docs/BLOCK.md, "A write"). */
+int node_read_mapped(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, uint64_t len);
+
+/* The three kinds of change that a mapped node knows; block/cow.c */
+int node_write_mapped(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, uint64_t len);
+int node_zero_mapped(Node *node, uint64_t off, uint64_t len, unsigned flags);
+int node_discard_mapped(Node *node, uint64_t off, uint64_t len);
+
+/* Does the node grow when it is written beyond its end? (protocols, and filters on them) */
+bool node_grows(const Node *node);
 
 #endif

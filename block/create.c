@@ -1,0 +1,87 @@
+/*
+ * create.c - new images: what all formats share (backing file, size, tidying up after a failure).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "block/driver.h"
+
+/* Without a stated format an image could be taken for what its guest wrote into it. */
+static int missing_format(const char *path, Error **err)
+{
+    AUTO_NODE Node *base = NULL;
+
+    if (node_open(path, NULL, NULL, OPEN_NO_BACKING | OPEN_FORCE_SHARE, &base, err) < 0)
+        return err && *err ? (*err)->code : -EIO;
+    return error_set(err, -EINVAL,
+                     "Backing file specified without backing format (-F); detected format of %s",
+                     node_format(base));
+}
+
+/* The backing file must be there; it gives the size if nobody else does. */
+static int check_backing(const char *filename, Options *o, unsigned flags, Error **err)
+{
+    const char *name = options_peek(o, "backing_file"), *fmt = options_peek(o, "backing_fmt");
+    AUTO_NODE Node *base = NULL;
+
+    if (!name || !*name)
+        return 0;
+    if (fmt && !driver_find(fmt))
+        return error_set(err, -EINVAL, "there is no format '%s' for the backing file", fmt);
+    if (flags & CREATE_UNSAFE && options_has(o, "size"))
+        return 0;
+    AUTO_FREE char *path = path_resolve(filename, name);
+    if (!fmt)
+        return missing_format(path, err);
+    int ret = node_open(path, fmt, NULL, 0, &base, err);
+    if (ret == 0 && !options_has(o, "size"))
+        options_set_u64(o, "size", node_size(base));
+    return ret;
+}
+
+static int would_overwrite_backing(const char *filename, const Options *o, Error **err)
+{
+    const char *name = options_peek(o, "backing_file");
+    struct stat a, b;
+
+    if (!name)
+        return 0;
+    AUTO_FREE char *path = path_resolve(filename, name);
+    if (stat(filename, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino &&
+        a.st_dev == b.st_dev)
+        return error_set(err, -EINVAL, "the new image and its backing file are the same file");
+    return 0;
+}
+
+int node_create(const char *filename, const char *format, Options *options, unsigned flags,
+                Options **created, Error **err)
+{
+    AUTO_OPTIONS Options *o = options;
+    const BlockDriver *drv = driver_find(format);
+
+    if (!drv)
+        return error_set(err, -EINVAL, "Unknown file format '%s'", format);
+    if (!drv->create)
+        return error_set(err, -ENOTSUP, "Format driver '%s' does not support image creation",
+                         format);
+    bool existed = access(filename, F_OK) == 0;
+    int ret = would_overwrite_backing(filename, o, err);
+    if (ret == 0)
+        ret = check_backing(filename, o, flags, err);
+    if (ret == 0 && !options_has(o, "size"))
+        ret = error_set(err, -EINVAL, "Image creation needs a size parameter");
+    if (ret < 0)
+        return ret;
+    AUTO_OPTIONS Options *all = options_copy(o);
+    ret = drv->create(filename, o, err);
+    if (ret < 0 && !existed)
+        unlink(filename);
+    if (ret < 0)
+        return error_prefix(err, ret, "%s", filename);
+    if (created)
+        *created = take(&all);
+    return 0;
+}

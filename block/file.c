@@ -1,0 +1,453 @@
+/*
+ * file.c - the `file` protocol: regular files and block devices of the host.
+ *
+ * A read beyond the end gives zeros, a write beyond it makes the file longer. The size is
+ * kept here, so that no request needs an fstat().
+ *
+ * With O_DIRECT, what the kernel would refuse goes through an aligned buffer; a write that
+ * covers a sector in part reads it first and holds its sectors exclusively meanwhile.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/iov.h"
+#include "base/math.h"
+#include "block/driver.h"
+#include "block/file-lock.h"
+
+enum { DIRECT_ALIGN = 4096, BOUNCE_MAX = 1 << 20 };
+
+typedef struct {
+    int fd; /* plus one: zeroed state is "none" */
+    bool device, direct;
+    _Atomic bool no_punch, no_zero_range; /* learned: the file system cannot */
+} File;
+
+static int file_fd(const Node *node)
+{
+    return ((File *)node->state)->fd - 1;
+}
+
+/* ---- transfers ----------------------------------------------------------------------------- */
+
+typedef ssize_t Transfer(int fd, const struct iovec *iov, int iovcnt, off_t off);
+
+/* All of `iov`, however often the kernel stops short. At the end of file reads give zeros. */
+static int transfer(int fd, Transfer *fn, const struct iovec *iov, int iovcnt, uint64_t off,
+                    size_t len)
+{
+    AUTO_FREE struct iovec *rest = NULL;
+    const struct iovec *now = iov;
+    int n = iovcnt;
+
+    for (size_t done = 0; done < len;) {
+        ssize_t got = fn(fd, now, MIN(n, IOV_MAX), (off_t)(off + done));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        if (got == 0 && fn != preadv)
+            return -EIO;
+        if (got == 0) {
+            iov_zero(iov, iovcnt, done, len - done);
+            return 0;
+        }
+        done += (size_t)got;
+        if (done == len)
+            break;
+        if (!rest && !(rest = malloc((size_t)iovcnt * sizeof(*rest))))
+            return -ENOMEM;
+        n = iov_slice(rest, iov, iovcnt, done, len - done);
+        now = rest;
+    }
+    return 0;
+}
+
+static bool aligned(const struct iovec *iov, int iovcnt, uint64_t off)
+{
+    for (int i = 0; i < iovcnt; i++)
+        if ((uintptr_t)iov[i].iov_base % DIRECT_ALIGN || iov[i].iov_len % DIRECT_ALIGN)
+            return false;
+    return off % DIRECT_ALIGN == 0;
+}
+
+static int plain(int fd, Transfer *fn, void *buf, size_t len, uint64_t off)
+{
+    struct iovec iov = { buf, len };
+
+    return transfer(fd, fn, &iov, 1, off, len);
+}
+
+/* O_DIRECT, one bounce buffer's worth: [off, off+len) of the file is `skip` bytes into iov. */
+static int bounce(Node *node, bool write, const struct iovec *iov, int iovcnt, size_t skip,
+                  uint64_t off, size_t len)
+{
+    uint64_t start = align_down(off, DIRECT_ALIGN), end = align_up(off + len, DIRECT_ALIGN);
+    int fd = file_fd(node), ret;
+    AUTO_FREE uint8_t *buf = aligned_alloc(DIRECT_ALIGN, end - start);
+
+    if (!buf)
+        return -ENOMEM;
+    if (!write) {
+        ret = plain(fd, preadv, buf, end - start, start);
+        iov_write(iov, iovcnt, skip, buf + (off - start), len);
+        return ret;
+    }
+    ret = end - start == len ? 0 : plain(fd, preadv, buf, end - start, start);
+    iov_read(iov, iovcnt, skip, buf + (off - start), len);
+    if (ret == 0)
+        ret = plain(fd, pwritev, buf, end - start, start);
+    uint64_t size = MAX(node->size, off + len);
+    if (ret == 0 && end > size && ftruncate(fd, (off_t)size) < 0)
+        ret = -errno; /* what we padded is not part of the file */
+    return ret;
+}
+
+static int bounce_all(Node *node, bool write, const struct iovec *iov, int iovcnt, uint64_t off,
+                      size_t len)
+{
+    RangeLock lock;
+    uint64_t end = align_up(off + len, DIRECT_ALIGN);
+    int ret = 0;
+
+    /* who pads the end of the file must be alone with it */
+    range_acquire(&node->ranges, &lock, align_down(off, DIRECT_ALIGN),
+                  write && end > node->size ? NODE_MAX_SIZE : end, write);
+    for (size_t done = 0; done < len && ret == 0;) {
+        size_t part = MIN(len - done, (size_t)BOUNCE_MAX);
+
+        ret = bounce(node, write, iov, iovcnt, done, off + done, part);
+        done += part;
+    }
+    range_release(&node->ranges, &lock);
+    return ret;
+}
+
+static int file_preadv(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, size_t len)
+{
+    File *f = node->state;
+
+    if (f->direct && !aligned(iov, iovcnt, off))
+        return bounce_all(node, false, iov, iovcnt, off, len);
+    return transfer(file_fd(node), preadv, iov, iovcnt, off, len);
+}
+
+static void grow_to(Node *node, uint64_t end)
+{
+    uint64_t size = node->size;
+
+    while (size < end && !atomic_compare_exchange_weak(&node->size, &size, end))
+        ;
+}
+
+static int file_pwritev(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, size_t len)
+{
+    File *f = node->state;
+    RangeLock lock;
+    int ret;
+
+    if (f->device && off + len > node->size)
+        return -ENOSPC;
+    if (f->direct && !aligned(iov, iovcnt, off)) {
+        ret = bounce_all(node, true, iov, iovcnt, off, len);
+    } else {
+        if (f->direct)
+            range_acquire(&node->ranges, &lock, off, off + len, false);
+        ret = transfer(file_fd(node), pwritev, iov, iovcnt, off, len);
+        if (f->direct)
+            range_release(&node->ranges, &lock);
+    }
+    if (ret == 0)
+        grow_to(node, off + len);
+    return ret;
+}
+
+/* ---- holes --------------------------------------------------------------------------------- */
+
+static int punch(Node *node, uint64_t off, uint64_t len)
+{
+    File *f = node->state;
+    uint64_t range[2] = { off, len };
+    int ret;
+
+    if (f->no_punch)
+        return -ENOTSUP;
+    do
+        ret = f->device ? ioctl(file_fd(node), BLKDISCARD, range)
+                        : fallocate(file_fd(node), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                    (off_t)off, (off_t)len);
+    while (ret < 0 && errno == EINTR);
+    if (ret == 0)
+        return 0;
+    ret = -errno;
+    if (ret != -EOPNOTSUPP && ret != -ENOTTY && ret != -ENOSYS)
+        return ret;
+    f->no_punch = true;
+    return -ENOTSUP;
+}
+
+static int zero_range(Node *node, uint64_t off, uint64_t len)
+{
+    File *f = node->state;
+    uint64_t range[2] = { off, len };
+
+    if (f->no_zero_range)
+        return -ENOTSUP;
+    int ret = f->device ? ioctl(file_fd(node), BLKZEROOUT, range)
+                        : fallocate(file_fd(node), FALLOC_FL_ZERO_RANGE, (off_t)off, (off_t)len);
+    if (ret == 0)
+        return 0;
+    ret = -errno;
+    if (ret != -EOPNOTSUPP && ret != -ENOTTY && ret != -ENOSYS && ret != -EINVAL)
+        return ret;
+    f->no_zero_range = true;
+    return -ENOTSUP;
+}
+
+static int set_length(Node *node, uint64_t size)
+{
+    if (ftruncate(file_fd(node), (off_t)size) < 0)
+        return -errno;
+    node->size = size;
+    return 0;
+}
+
+/* Longer by a hole. Not by ftruncate(): another writer may have made the file longer still. */
+static int grow_sparse(Node *node, uint64_t end)
+{
+    if (fallocate(file_fd(node), 0, (off_t)end - 1, 1) < 0 &&
+        pwrite(file_fd(node), "", 1, (off_t)end - 1) != 1)
+        return errno ? -errno : -EIO;
+    grow_to(node, end);
+    return 0;
+}
+
+static int file_pwrite_zeroes(Node *node, uint64_t off, uint64_t len, unsigned flags)
+{
+    File *f = node->state;
+    uint64_t end = off + len;
+    int ret = 0;
+
+    if (f->device && end > node->size)
+        return -ENOSPC;
+    if (off < node->size) {
+        uint64_t inside = MIN(len, node->size - off);
+
+        /* a discarded device range may keep its bytes; a punched hole does not */
+        ret = flags & REQ_MAY_UNMAP && !f->device ? punch(node, off, inside) : -ENOTSUP;
+        if (ret == -ENOTSUP)
+            ret = zero_range(node, off, inside);
+    }
+    if (ret == 0 && end > node->size)
+        ret = grow_sparse(node, end);
+    return ret;
+}
+
+static int file_discard(Node *node, uint64_t off, uint64_t len)
+{
+    if (off >= node->size)
+        return 0;
+    return punch(node, off, MIN(len, node->size - off));
+}
+
+static int file_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
+{
+    int fd = file_fd(node);
+    off_t data, hole;
+
+    ext->has_pos = true;
+    ext->pos = off;
+    ext->len = len;
+    if (off >= node->size) {
+        ext->kind = EXTENT_ZERO;
+        ext->zero = true;
+        return 0;
+    }
+    data = lseek(fd, (off_t)off, SEEK_DATA);
+    if (data < 0 && errno != ENXIO) {
+        ext->kind = EXTENT_DATA; /* the file system does not say */
+        return 0;
+    }
+    ext->kind = data == (off_t)off ? EXTENT_DATA : EXTENT_ZERO;
+    ext->zero = ext->kind == EXTENT_ZERO;
+    if (ext->zero && data > (off_t)off)
+        ext->len = MIN(len, (uint64_t)data - off);
+    if (!ext->zero && (hole = lseek(fd, (off_t)off, SEEK_HOLE)) > (off_t)off)
+        ext->len = MIN(len, (uint64_t)hole - off);
+    return 0;
+}
+
+static int file_flush(Node *node)
+{
+    if (node->flags & OPEN_NO_FLUSH)
+        return 0;
+    return fdatasync(file_fd(node)) < 0 ? -errno : 0;
+}
+
+static uint64_t file_disk_size(Node *node)
+{
+    struct stat st;
+
+    return fstat(file_fd(node), &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
+/* ---- size and preallocation ---------------------------------------------------------------- */
+
+static int write_zeros(Node *node, uint64_t off, uint64_t end, Error **err)
+{
+    AUTO_FREE void *zeros = aligned_alloc(DIRECT_ALIGN, BOUNCE_MAX);
+    int ret = zeros ? 0 : -ENOMEM;
+
+    if (zeros)
+        memset(zeros, 0, BOUNCE_MAX);
+    while (off < end && ret == 0) {
+        size_t part = MIN(end - off, (uint64_t)BOUNCE_MAX);
+        struct iovec iov = { zeros, part };
+
+        ret = file_pwritev(node, &iov, 1, off, part);
+        off += part;
+    }
+    return ret < 0 ? error_set(err, ret, "cannot write zeros: %s", strerror(-ret)) : 0;
+}
+
+static int file_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err)
+{
+    File *f = node->state;
+    uint64_t old = node->size;
+    int ret = 0;
+
+    if (f->device)
+        return size <= old
+                   ? 0
+                   : error_set(err, -EINVAL, "a device of %" PRIu64 " bytes cannot grow", old);
+    if (size > old && prealloc == PREALLOC_FULL)
+        return write_zeros(node, old, size, err);
+    if (size > old && prealloc == PREALLOC_FALLOC)
+        ret = -posix_fallocate(file_fd(node), (off_t)old, (off_t)(size - old));
+    if (ret == 0)
+        ret = set_length(node, size);
+    return ret < 0 ? error_set(err, ret, "cannot make the file %" PRIu64 " bytes long: %s", size,
+                               strerror(-ret))
+                   : 0;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static int file_identify(Node *node, Error **err)
+{
+    File *f = node->state;
+    int fd = file_fd(node);
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return error_set(err, -errno, "cannot stat: %s", strerror(errno));
+    f->device = S_ISBLK(st.st_mode);
+    if (S_ISDIR(st.st_mode))
+        return error_set(err, -EISDIR, "is a folder");
+    off_t size = lseek(fd, 0, SEEK_END);
+    if (size < 0 || (!S_ISREG(st.st_mode) && !f->device && !S_ISCHR(st.st_mode)))
+        return error_set(err, -EINVAL, "is neither a regular file nor a block device");
+    node->size = (uint64_t)size;
+    node->zero_init = S_ISREG(st.st_mode);
+    node->align = f->direct ? DIRECT_ALIGN : 1;
+    return 0;
+}
+
+static int file_open(Node *node, Options *options, Error **err)
+{
+    static const char *const locking[] = { "off", "auto", "on", NULL };
+    File *f = node->state;
+    int mode = node->writable ? O_RDWR : O_RDONLY, lock = 1;
+    int ret = options_take_enum(options, "locking", locking, &lock, err);
+
+    if (ret < 0)
+        return ret;
+    if (!node->filename || !*node->filename)
+        return error_set(err, -EINVAL, "there is no file name");
+    f->direct = node->flags & OPEN_DIRECT;
+    f->fd = open(node->filename, mode | O_CLOEXEC | (f->direct ? O_DIRECT : 0)) + 1;
+    if (f->fd == 0 && errno == EINVAL && f->direct)
+        return error_set(err, -EINVAL, "its file system does not do O_DIRECT");
+    if (f->fd == 0)
+        return error_set(err, -errno, "%s", strerror(errno));
+    ret = file_identify(node, err);
+    if (ret == 0 && lock && !(node->flags & (OPEN_FORCE_SHARE | OPEN_NO_LOCK)))
+        ret = file_lock(file_fd(node), node->filename, node->writable, err);
+    return ret;
+}
+
+static void file_close(Node *node)
+{
+    if (file_fd(node) >= 0)
+        close(file_fd(node));
+}
+
+/* ---- creating ------------------------------------------------------------------------------ */
+
+static const OptionDesc file_create_options[] = {
+    { "size", "size", "Virtual disk size" },
+    { "preallocation", "str", "Preallocation mode (allowed values: off, falloc, full)" },
+    { NULL, NULL, NULL },
+};
+
+/* Made if it is missing; emptied only after we know that nobody else uses it. */
+int node_create_file(const char *filename, Node **out, Error **err)
+{
+    const char *path = strncmp(filename, "file:", 5) == 0 ? filename + 5 : filename;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+    if (fd < 0)
+        return error_set(err, -errno, "Could not create '%s': %s", path, strerror(errno));
+    close(fd);
+    int ret = node_open(path, "file", NULL, OPEN_RDWR, out, err);
+    if (ret == 0 && !((File *)(*out)->state)->device) {
+        ret = set_length(*out, 0);
+        if (ret < 0)
+            error_set(err, ret, "cannot empty '%s': %s", path, strerror(-ret));
+    }
+    return ret;
+}
+
+static int file_create(const char *filename, Options *options, Error **err)
+{
+    AUTO_NODE Node *node = NULL;
+    uint64_t size = 0;
+    int prealloc = PREALLOC_OFF;
+    int ret = options_take_size(options, "size", &size, err);
+
+    if (ret == 0)
+        ret = options_take_enum(options, "preallocation", prealloc_names, &prealloc, err);
+    if (ret == 0)
+        ret = options_end(options, "file", err);
+    if (ret == 0)
+        ret = node_create_file(filename, &node, err);
+    return ret < 0 ? ret : file_resize(node, size, (Prealloc)prealloc, err);
+}
+
+const BlockDriver file_driver = {
+    .name = "file",
+    .state_size = sizeof(File),
+    .is_protocol = true,
+    .create_options = file_create_options,
+    .open = file_open,
+    .close = file_close,
+    .create = file_create,
+    .extent = file_extent,
+    .preadv = file_preadv,
+    .pwritev = file_pwritev,
+    .pwrite_zeroes = file_pwrite_zeroes,
+    .discard = file_discard,
+    .flush = file_flush,
+    .disk_size = file_disk_size,
+    .resize = file_resize,
+};

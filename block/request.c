@@ -1,0 +1,234 @@
+/*
+ * request.c - reads, writes, zeroes, discards and flushes, and which way each goes.
+ *
+ * A driver that has the operation gets the whole request; a filter passes it on; a mapped format is
+ * read here over its extents and written by cow.c.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/iov.h"
+#include "base/math.h"
+#include "block/driver.h"
+
+enum { SLICE_ON_STACK = 32, ZERO_BUFFER = 1 << 20 };
+
+static int check_range(const Node *node, uint64_t off, uint64_t len)
+{
+    uint64_t end, limit = node_grows(node) ? NODE_MAX_SIZE : node_size(node);
+
+    return add_overflows(off, len, &end) || end > limit ? -EINVAL : 0;
+}
+
+static int check_write(const Node *node, uint64_t off, uint64_t len)
+{
+    return !node->writable ? -EACCES : check_range(node, off, len);
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+/* Read from `from` what lies inside it; the rest of the buffers becomes zeros. */
+static int read_backing(Node *from, const struct iovec *iov, int iovcnt, uint64_t off, uint64_t len)
+{
+    uint64_t size = from ? node_size(from) : 0;
+    uint64_t inside = off < size ? MIN(len, size - off) : 0;
+    struct iovec few[SLICE_ON_STACK], *part = few;
+    AUTO_FREE struct iovec *many = NULL;
+
+    if (inside < len)
+        iov_zero(iov, iovcnt, inside, len - inside);
+    if (inside == 0)
+        return 0;
+    if (iovcnt > SLICE_ON_STACK) {
+        part = many = malloc((size_t)iovcnt * sizeof(*many));
+        if (!many)
+            return -ENOMEM;
+    }
+    int n = iov_slice(part, iov, iovcnt, 0, inside);
+    return node_preadv(from, part, n, off);
+}
+
+/* The compressed cluster at `ext`, expanded; `off` lies in it, `skip` bytes from its start. */
+static int read_packed(Node *node, const Extent *ext, const struct iovec *iov, int iovcnt,
+                       uint64_t off, uint64_t len)
+{
+    uint64_t start = align_down(off, node->cluster);
+    AUTO_FREE uint8_t *packed = malloc(ext->packed_len);
+    AUTO_FREE uint8_t *plain = malloc(node->cluster);
+
+    if (!packed || !plain)
+        return -ENOMEM;
+    int ret = node_pread(node->file, packed, ext->packed_len, ext->pos);
+    if (ret == 0)
+        ret = node->driver->unpack(node, packed, ext->packed_len, plain, node->cluster);
+    if (ret == 0)
+        iov_write(iov, iovcnt, 0, plain + (off - start), len);
+    return ret;
+}
+
+static int read_extent(Node *node, const Extent *ext, const struct iovec *iov, int iovcnt,
+                       uint64_t off, uint64_t len)
+{
+    switch (ext->kind) {
+    case EXTENT_DATA: return node_preadv(node->file, iov, iovcnt, ext->pos);
+    case EXTENT_PACKED: return read_packed(node, ext, iov, iovcnt, off, len);
+    case EXTENT_HOLE: return read_backing(node->backing, iov, iovcnt, off, len);
+    default: iov_zero(iov, iovcnt, 0, len); return 0;
+    }
+}
+
+int node_read_mapped(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, uint64_t len)
+{
+    struct iovec few[SLICE_ON_STACK], *part = few;
+    AUTO_FREE struct iovec *many = NULL;
+    Extent ext;
+    int ret = 0;
+
+    if (iovcnt > SLICE_ON_STACK) {
+        part = many = malloc((size_t)iovcnt * sizeof(*many));
+        if (!many)
+            return -ENOMEM;
+    }
+    for (uint64_t done = 0; done < len && ret == 0; done += ext.len) {
+        ret = node_map(node, off + done, len - done, &ext);
+        if (ret < 0)
+            break;
+        int n = iov_slice(part, iov, iovcnt, done, ext.len);
+        ret = read_extent(node, &ext, part, n, off + done, ext.len);
+    }
+    return ret;
+}
+
+int node_preadv(Node *node, const struct iovec *iov, int iovcnt, uint64_t off)
+{
+    const BlockDriver *drv = node->driver;
+    size_t len = iov_total(iov, iovcnt);
+    RangeLock lock;
+    int ret = check_range(node, off, len);
+
+    if (ret < 0 || len == 0)
+        return ret;
+    if (drv->preadv)
+        return drv->preadv(node, iov, iovcnt, off, len);
+    if (drv->is_filter)
+        return node_preadv(node->file, iov, iovcnt, off);
+    if (!node->writable)
+        return node_read_mapped(node, iov, iovcnt, off, len);
+    range_acquire(&node->ranges, &lock, off, off + len, false);
+    ret = node_read_mapped(node, iov, iovcnt, off, len);
+    range_release(&node->ranges, &lock);
+    return ret;
+}
+
+int node_pread(Node *node, void *buf, size_t len, uint64_t off)
+{
+    struct iovec iov = { buf, len };
+
+    return node_preadv(node, &iov, 1, off);
+}
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+static int finish_write(Node *node, int ret, unsigned flags)
+{
+    if (ret == 0 && (flags & REQ_FUA || node->flags & OPEN_WRITETHROUGH))
+        ret = node_flush(node);
+    return ret;
+}
+
+int node_pwritev(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, unsigned flags)
+{
+    const BlockDriver *drv = node->driver;
+    size_t len = iov_total(iov, iovcnt);
+    int ret = check_write(node, off, len);
+
+    if (ret < 0 || len == 0)
+        return ret;
+    if (drv->pwritev)
+        ret = drv->pwritev(node, iov, iovcnt, off, len);
+    else if (drv->is_filter)
+        ret = node_pwritev(node->file, iov, iovcnt, off, 0);
+    else if (drv->publish)
+        ret = node_write_mapped(node, iov, iovcnt, off, len);
+    else
+        ret = -ENOTSUP;
+    return finish_write(node, ret, flags);
+}
+
+int node_pwrite(Node *node, const void *buf, size_t len, uint64_t off)
+{
+    struct iovec iov = { (void *)buf, len };
+
+    return node_pwritev(node, &iov, 1, off, 0);
+}
+
+/* Zeros the slow way: one buffer, written again and again. */
+static int write_zero_buffers(Node *node, uint64_t off, uint64_t len)
+{
+    AUTO_FREE void *zeros = calloc(1, MIN(len, (uint64_t)ZERO_BUFFER));
+    int ret = 0;
+
+    if (!zeros)
+        return -ENOMEM;
+    while (len && ret == 0) {
+        uint64_t part = MIN(len, (uint64_t)ZERO_BUFFER);
+
+        ret = node_pwrite(node, zeros, part, off);
+        off += part;
+        len -= part;
+    }
+    return ret;
+}
+
+int node_pwrite_zeroes(Node *node, uint64_t off, uint64_t len, unsigned flags)
+{
+    const BlockDriver *drv = node->driver;
+    int ret = check_write(node, off, len);
+
+    if (ret < 0 || len == 0)
+        return ret;
+    if (!(node->flags & OPEN_UNMAP) && !node_grows(node))
+        flags &= ~REQ_MAY_UNMAP;
+    if (drv->pwrite_zeroes)
+        ret = drv->pwrite_zeroes(node, off, len, flags);
+    else if (drv->is_filter)
+        ret = node_pwrite_zeroes(node->file, off, len, flags & ~REQ_FUA);
+    else if (drv->publish)
+        ret = node_zero_mapped(node, off, len, flags);
+    else
+        ret = -ENOTSUP;
+    if (ret == -ENOTSUP && !(flags & REQ_NO_FALLBACK))
+        ret = write_zero_buffers(node, off, len);
+    return finish_write(node, ret, flags);
+}
+
+int node_discard(Node *node, uint64_t off, uint64_t len)
+{
+    const BlockDriver *drv = node->driver;
+    int ret = check_write(node, off, len);
+
+    if (ret < 0 || len == 0)
+        return ret;
+    if (drv->discard)
+        ret = drv->discard(node, off, len);
+    else if (drv->is_filter)
+        ret = node_discard(node->file, off, len);
+    else if (drv->publish)
+        ret = node_discard_mapped(node, off, len);
+    return ret == -ENOTSUP ? 0 : ret; /* only a hint */
+}
+
+int node_flush(Node *node)
+{
+    const BlockDriver *drv = node->driver;
+
+    if (!node->writable)
+        return 0;
+    if (!drv->flush)
+        return node->file ? node_flush(node->file) : 0;
+    pthread_mutex_lock(&node->change_lock);
+    int ret = drv->flush(node);
+    pthread_mutex_unlock(&node->change_lock);
+    return ret;
+}

@@ -44,11 +44,19 @@ enum {
 };
 #define TLB_AREA(mmu, write) (CPU_STATE_MAX + (2 * (size_t)(mmu) + (write)) * TLB_TABLE_SIZE)
 
-/* Indirect jumps: tag = pc + cpu->jump_key; 0 host: unused. */
+/*
+ * Indirect jumps: tag = pc + cpu->jump_key, at index jump_index(pc); 0 host: unused. The core fills
+ * it; host is Block.host.
+ */
 typedef struct {
     uint64_t tag;
     void *host;
 } JumpEntry;
+
+static inline unsigned jump_index(uint64_t pc)
+{
+    return (pc ^ pc >> 8) & (JUMP_CACHE_ENTRIES - 1);
+}
 
 /*
  * What translated code knows of a segment. A MEM_LIMIT access of n bytes passes if
@@ -67,7 +75,7 @@ struct Cpu {
     uint32_t cc_lazy;  /* LAZY(kind, width) */
     uint32_t mode;     /* guest mode bits of the next block; kept up to date by the guest's code */
     uint64_t rip_page; /* pc = rip_page + offset in page, while translated code runs */
-    _Atomic uint8_t exit_request; /* tested at back edges and indirect jumps */
+    _Atomic uint8_t exit_request; /* tested at back edges and indirect jumps, not at entry */
     uint8_t vec_live;             /* vector registers are in host registers now (back end's) */
     uint32_t mxcsr;
     uint64_t jump_key;
@@ -86,11 +94,15 @@ struct Cpu {
     bool halted;    /* set by HLT, cleared by guest->deliver(): the run loop returns RUN_HALTED */
     bool shutdown;  /* set by a triple fault, cleared by reset: RUN_SHUTDOWN */
     bool in_code;   /* between enter() and exit: pc and flags must be restored from `site` */
+    bool halted;    /* set by the guest's HLT, cleared when it delivers something */
+    bool shutdown;  /* set by the guest on a triple fault: cpu_run() returns RUN_SHUTDOWN */
+    struct CpuCore *core;
     jmp_buf unwind; /* the run loop: cpu_unwind() goes there */
     _Atomic uint32_t requests; /* CPU_REQ_* */
     uint64_t insns;            /* executed, approximate (exact under icount) */
     Block *current;
     JumpEntry jump_cache[JUMP_CACHE_ENTRIES];
+    Block *jump_block[JUMP_CACHE_ENTRIES]; /* whose Block.host the entry beside has */
 };
 
 /* -- flags */

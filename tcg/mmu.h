@@ -17,6 +17,7 @@ typedef struct {
     uint64_t gpa;       /* guest-physical address of the page of `vaddr` (4 KiB aligned) */
     bool read, write;   /* the TLB entry may serve these without another walk (write: D is set) */
     bool global;        /* survives tlb_flush_non_global() */
+    bool global;        /* survives tlb_flush_non_global() */
     uint64_t page_size; /* of the guest's mapping, for large-page accounting of flushes */
 } PageMap;
 
@@ -32,12 +33,16 @@ void cpu_st64(Cpu *cpu, uint64_t va, uint64_t v, unsigned mmu);
 void cpu_ld_bytes(Cpu *cpu, uint64_t va, void *buf, size_t len, unsigned mmu);
 void cpu_st_bytes(Cpu *cpu, uint64_t va, const void *buf, size_t len, unsigned mmu);
 
-/* Fault now if [va, va+len) may not be accessed so; len <= 4096. */
+/*
+ * Fault now if [va, va+len) may not be accessed so; len <= 4096. For writes it also forgets
+ * translations of these bytes; a store that it covered cannot unwind for any reason.
+ */
 void cpu_probe(Cpu *cpu, uint64_t va, size_t len, Access access, unsigned mmu);
 
 /*
- * Host address of `va` if the rest of its page is plain memory that may be accessed so (code pages:
- * a write invalidates translations first), else NULL: MMIO. May fault. For string instructions.
+ * Host address of `va` if the rest of its page is plain memory that may be accessed so, else NULL:
+ * MMIO, or a write that might hit translated code; use cpu_ld and cpu_st then. May fault. For string
+ * instructions.
  */
 void *cpu_host_ptr(Cpu *cpu, uint64_t va, Access access, unsigned mmu);
 

@@ -94,8 +94,6 @@ struct Cpu {
     bool halted;    /* set by HLT, cleared by guest->deliver(): the run loop returns RUN_HALTED */
     bool shutdown;  /* set by a triple fault, cleared by reset: RUN_SHUTDOWN */
     bool in_code;   /* between enter() and exit: pc and flags must be restored from `site` */
-    bool halted;    /* set by the guest's HLT, cleared when it delivers something */
-    bool shutdown;  /* set by the guest on a triple fault: cpu_run() returns RUN_SHUTDOWN */
     struct CpuCore *core;
     jmp_buf unwind; /* the run loop: cpu_unwind() goes there */
     _Atomic uint32_t requests; /* CPU_REQ_* */

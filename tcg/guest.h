@@ -46,7 +46,7 @@ struct GuestArch {
     /*
      * Walk the page tables for an access. True: *map is filled. False: no translation; if `raise`,
      * the guest exception is raised instead (does not return). Sets accessed/dirty bits unless
-     * `peek`. For ACCESS_FETCH `mmu` is 0: the current privilege counts.
+     * `peek`.
      */
     bool (*walk)(Cpu *cpu, uint64_t va, Access access, unsigned mmu, bool raise, bool peek,
                  PageMap *map);

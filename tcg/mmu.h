@@ -17,7 +17,6 @@ typedef struct {
     uint64_t gpa;       /* guest-physical address of the page of `vaddr` (4 KiB aligned) */
     bool read, write;   /* the TLB entry may serve these without another walk (write: D is set) */
     bool global;        /* survives tlb_flush_non_global() */
-    bool global;        /* survives tlb_flush_non_global() */
     uint64_t page_size; /* of the guest's mapping, for large-page accounting of flushes */
 } PageMap;
 

@@ -33,6 +33,10 @@ enum {
     VOP_FP = 2,      /* depends on MXCSR */
     VOP_MMX = 4,     /* works on the 64-bit MMX registers (V_MM + n) */
     VOP_NO_HOST = 8, /* never emitted as itself: always the function */
+    VOP_SSE = 16,    /* came with SSE */
+    VOP_SSE2 = 32,   /* came with SSE2; neither: MMX, or what `host_feature` says */
+    VOP_MEM = 64,    /* b must be memory */
+    VOP_W = 128,     /* the 64-bit form of a G operand */
 };
 
 typedef struct {

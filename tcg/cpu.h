@@ -69,21 +69,21 @@ typedef struct {
 } SegWindow;
 
 struct Cpu {
-    /* -- hot: within reach of a short displacement */
-    uint64_t gpr[40]; /* guest globals */
+    /* -- hot: translated code reaches what comes before gpr[22] with a short displacement */
     uint64_t cc_a, cc_b;
     uint32_t cc_lazy;  /* LAZY(kind, width) */
     uint32_t mode;     /* guest mode bits of the next block; kept up to date by the guest's code */
     uint64_t rip_page; /* pc = rip_page + offset in page, while translated code runs */
+    uint64_t jump_key;
     _Atomic uint8_t exit_request; /* tested at back edges and indirect jumps, not at entry */
     uint8_t vec_live;             /* vector registers are in host registers now (back end's) */
     uint32_t mxcsr;
-    uint64_t jump_key;
-    SegWindow seg[8];
     uint32_t tlb_mask[MMU_CLASSES]; /* (entries - 1) * sizeof(TlbEntry) */
-    uint64_t spill[32];             /* temporaries and scratch of the back end */
     void *host_sp;                  /* host stack pointer of the running enter() */
-    uint64_t site; /* return address of the running helper, identifies the faulting site */
+    uint64_t site;    /* return address of the running helper, identifies the faulting site */
+    uint64_t gpr[40]; /* guest globals */
+    SegWindow seg[8];
+    uint64_t spill[64] __attribute__((aligned(32))); /* temporaries and scratch of the back end */
 
     /* -- cool */
     VReg vec[V_COUNT];
@@ -91,11 +91,11 @@ struct Cpu {
     const GuestArch *guest;
     Tcg *tcg;
     unsigned index;
-    bool halted;    /* set by HLT, cleared by guest->deliver(): the run loop returns RUN_HALTED */
-    bool shutdown;  /* set by a triple fault, cleared by reset: RUN_SHUTDOWN */
-    bool in_code;   /* between enter() and exit: pc and flags must be restored from `site` */
+    bool halted;   /* set by HLT, cleared by guest->deliver(): the run loop returns RUN_HALTED */
+    bool shutdown; /* set by a triple fault, cleared by reset: RUN_SHUTDOWN */
+    bool in_code;  /* between enter() and exit: pc and flags must be restored from `site` */
     struct CpuCore *core;
-    jmp_buf unwind; /* the run loop: cpu_unwind() goes there */
+    jmp_buf unwind;            /* the run loop: cpu_unwind() goes there */
     _Atomic uint32_t requests; /* CPU_REQ_* */
     uint64_t insns;            /* executed, approximate (exact under icount) */
     Block *current;

@@ -55,6 +55,8 @@ struct GuestArch {
     void (*limit_slow)(Cpu *cpu, unsigned seg, uint64_t offset, unsigned size, bool write);
     /* MEM_ALIGN failed. */
     NORETURN void (*misaligned)(Cpu *cpu, uint64_t va);
+    /* A vector operation set a flag in Cpu.mxcsr whose exception is not masked. */
+    NORETURN void (*fp_exception)(Cpu *cpu);
 
     /*
      * Run loop, outside translated code, after every cpu_unwind() and whenever deliverable() says

@@ -1,0 +1,103 @@
+/*
+ * cmd.h - what the subcommands share: their table, common arguments, opening images, messages.
+ *
+ * A subcommand is one file with one `cmd_NAME` function that gets its own argv and returns the
+ * program's exit code. Options, outputs and exit codes are those of qemu-img.
+ */
+#ifndef IMG_TOOL_CMD_H
+#define IMG_TOOL_CMD_H
+
+#include <getopt.h>
+#include <stdio.h>
+
+#include "base/json.h"
+#include "base/size.h"
+#include "block/node.h"
+
+typedef struct Command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *usage;   /* the arguments, as --help shows them */
+    const char *summary; /* one line for --help and the manual page */
+    const char *details; /* paragraphs of the manual page; NULL: the summary says it all */
+} Command;
+
+extern const Command commands[];
+extern const size_t n_commands;
+
+int cmd_check(int argc, char **argv);
+int cmd_commit(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
+int cmd_convert(int argc, char **argv);
+int cmd_create(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_io(int argc, char **argv);
+int cmd_map(int argc, char **argv);
+int cmd_rebase(int argc, char **argv);
+int cmd_resize(int argc, char **argv);
+int cmd_snapshot(int argc, char **argv);
+
+/* The name the program was called by, for the start of messages. */
+extern const char *program_name;
+
+/* One line on stderr: "img-tool: ...". */
+void complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* The same with an error's sentence; frees it. Returns 1, the exit code of a failure. */
+int fail(Error *err, int code);
+/* A mistake on the command line; says how to get help. Returns 1. */
+int usage_error(const Command *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
+const Command *command_find(const char *name);
+void command_help(const Command *cmd, FILE *out);
+
+/* ---- arguments that most subcommands have ---------------------------------------------------- */
+
+enum { /* long options without a letter */
+       OPT_OUTPUT = 256,
+       OPT_IMAGE_OPTS,
+       OPT_TARGET_IMAGE_OPTS,
+       OPT_OBJECT,
+       OPT_COMMAND, /* first one free for a subcommand's own */
+};
+
+typedef struct Common {
+    const char *format;
+    const char *cache;     /* -t */
+    const char *src_cache; /* -T */
+    bool image_opts, force_share, quiet, progress, json;
+} Common;
+
+/* The options every subcommand's table may list; end it with {0}. */
+#define COMMON_LONG_OPTIONS                                                                        \
+    { "help", no_argument, NULL, 'h' }, { "object", required_argument, NULL, OPT_OBJECT },         \
+        { "image-opts", no_argument, NULL, OPT_IMAGE_OPTS },                                       \
+        { "output", required_argument, NULL, OPT_OUTPUT },                                         \
+        { "force-share", no_argument, NULL, 'U' }, { "format", required_argument, NULL, 'f' },     \
+        { "quiet", no_argument, NULL, 'q' }, { "progress", no_argument, NULL, 'p' }
+
+/*
+ * Handle an option that several subcommands have. 0: done; 1: not a common one (the caller's);
+ * -1: end now with *exit_code (help, or an error that was reported).
+ */
+int common_option(Common *common, const Command *cmd, int opt, int *exit_code);
+
+/* Open the image `name` (options text with --image-opts) or report and return NULL. */
+Node *open_image(const Common *common, const char *name, const char *format, const char *cache,
+                 unsigned flags);
+
+/* Parse a size argument or report; `what` names it. False on error. */
+bool parse_size(const char *text, const char *what, uint64_t *out);
+
+/* ---- progress ---------------------------------------------------------------------------------- */
+
+/*
+ * Starts showing `p` on stdout if `show`; SIGUSR1 prints one line on stderr in any case, and
+ * SIGINT cancels. progress_hide() prints the end of the line.
+ */
+void progress_show(Progress *p, bool show);
+void progress_hide(Progress *p);
+
+/* ---- shared output ------------------------------------------------------------------------------ */
+
+void print_snapshot_table(const SnapshotInfo *list, size_t count);
+
+#endif

@@ -72,7 +72,10 @@ typedef struct Common {
         { "image-opts", no_argument, NULL, OPT_IMAGE_OPTS },                                       \
         { "output", required_argument, NULL, OPT_OUTPUT },                                         \
         { "force-share", no_argument, NULL, 'U' }, { "format", required_argument, NULL, 'f' },     \
-        { "quiet", no_argument, NULL, 'q' }, { "progress", no_argument, NULL, 'p' }
+        { "quiet", no_argument, NULL, 'q' },                                                       \
+    {                                                                                              \
+        "progress", no_argument, NULL, 'p'                                                         \
+    }
 
 /*
  * Handle an option that several subcommands have. 0: done; 1: not a common one (the caller's);
@@ -87,7 +90,8 @@ Node *open_image(const Common *common, const char *name, const char *format, con
 /* Parse a size argument or report; `what` names it. False on error. */
 bool parse_size(const char *text, const char *what, uint64_t *out);
 
-/* ---- progress ---------------------------------------------------------------------------------- */
+/* ---- progress ----------------------------------------------------------------------------------
+ */
 
 /*
  * Starts showing `p` on stdout if `show`; SIGUSR1 prints one line on stderr in any case, and
@@ -96,7 +100,8 @@ bool parse_size(const char *text, const char *what, uint64_t *out);
 void progress_show(Progress *p, bool show);
 void progress_hide(Progress *p);
 
-/* ---- shared output ------------------------------------------------------------------------------ */
+/* ---- shared output ------------------------------------------------------------------------------
+ */
 
 void print_snapshot_table(const SnapshotInfo *list, size_t count);
 

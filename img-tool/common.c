@@ -78,8 +78,8 @@ int common_option(Common *common, const Command *cmd, int opt, int *exit_code)
     case OPT_IMAGE_OPTS: common->image_opts = true; return 0;
     case OPT_OUTPUT: return output_option(common, cmd, exit_code);
     case OPT_OBJECT:
-        *exit_code = usage_error(cmd, "--object '%s' is not supported: no image format here needs one",
-                                 optarg);
+        *exit_code = usage_error(
+            cmd, "--object '%s' is not supported: no image format here needs one", optarg);
         return -1;
     default: return 1;
     }
@@ -94,7 +94,8 @@ Node *open_image(const Common *common, const char *name, const char *format, con
     int ret;
 
     if (cache && cache_mode_flags(cache, &flags) < 0) {
-        complain("invalid cache mode '%s': none, writeback, writethrough, directsync or unsafe", cache);
+        complain("invalid cache mode '%s': none, writeback, writethrough, directsync or unsafe",
+                 cache);
         return NULL;
     }
     if (common->force_share)
@@ -131,11 +132,13 @@ bool parse_size(const char *text, const char *what, uint64_t *out)
     return ret == 0;
 }
 
-/* ---- progress ---------------------------------------------------------------------------------- */
+/* ---- progress ----------------------------------------------------------------------------------
+ */
 
 static Progress *shown;
 static bool shown_on_stdout;
-static int shown_percent100; /* what is on the screen, in hundredths of a percent; -1: nothing yet */
+static int
+    shown_percent100; /* what is on the screen, in hundredths of a percent; -1: nothing yet */
 static volatile sig_atomic_t report_wanted;
 
 static void on_signal(int sig)
@@ -186,7 +189,8 @@ void progress_hide(Progress *p)
         putchar('\n');
 }
 
-/* ---- shared output ------------------------------------------------------------------------------ */
+/* ---- shared output ------------------------------------------------------------------------------
+ */
 
 void print_snapshot_table(const SnapshotInfo *list, size_t count)
 {
@@ -199,9 +203,9 @@ void print_snapshot_table(const SnapshotInfo *list, size_t count)
         struct tm tm;
 
         strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", localtime_r(&when, &tm));
-        snprintf(clock, sizeof(clock), "%02llu:%02llu:%02llu.%03llu", (unsigned long long)sec / 3600,
-                 (unsigned long long)sec / 60 % 60, (unsigned long long)sec % 60,
-                 (unsigned long long)s->vm_clock_ns / 1000000 % 1000);
+        snprintf(clock, sizeof(clock), "%02llu:%02llu:%02llu.%03llu",
+                 (unsigned long long)sec / 3600, (unsigned long long)sec / 60 % 60,
+                 (unsigned long long)sec % 60, (unsigned long long)s->vm_clock_ns / 1000000 % 1000);
         if (s->icount != UINT64_MAX)
             snprintf(icount, sizeof(icount), "%llu", (unsigned long long)s->icount);
         printf("%-9s %-16s %8s%20s%13s%11s\n", s->id, s->name, size_format(s->vm_state_size, size),

@@ -11,53 +11,69 @@
 
 const Command commands[] = {
     { "check", cmd_check,
-      "[--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] filename",
+      "[--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] "
+      "filename",
       "look for inconsistencies in an image, and repair them",
-      "Without -r nothing is changed. '-r leaks' gives back clusters that nothing refers to; '-r all' "
-      "also mends tables that are wrong. Exit code: 0 the image is clean (or is now), 1 the check could not be "
-      "completed, 2 there are corruptions, 3 there are only leaked clusters, 63 the format has nothing to check." },
-    { "commit", cmd_commit,
-      "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-d] [-p] filename",
+      "Without -r nothing is changed. '-r leaks' gives back clusters that nothing refers to; '-r "
+      "all' "
+      "also mends tables that are wrong. Exit code: 0 the image is clean (or is now), 1 the check "
+      "could not be "
+      "completed, 2 there are corruptions, 3 there are only leaked clusters, 63 the format has "
+      "nothing to check." },
+    { "commit", cmd_commit, "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-d] [-p] filename",
       "write what an overlay holds into its backing file",
       "Afterwards the overlay is emptied, unless -d is given or -b names an image further down." },
     { "compare", cmd_compare,
       "[--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] filename1 filename2",
       "tell whether two images have the same content",
-      "With -s, sizes and allocation must be equal too. Exit code: 0 identical, 1 different, 2 an image could "
+      "With -s, sizes and allocation must be equal too. Exit code: 0 identical, 1 different, 2 an "
+      "image could "
       "not be opened, 3 its allocation could not be read, 4 its data could not be read." },
     { "convert", cmd_convert,
-      "[--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-C] [-c] [-p] [-q] [-n] [-f fmt] [-t cache] "
-      "[-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l snapshot_param] "
+      "[--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-C] [-c] [-p] [-q] [-n] [-f "
+      "fmt] [-t cache] "
+      "[-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l "
+      "snapshot_param] "
       "[-S sparse_size] [-m workers] [-W] [--salvage] filename [filename2 [...]] output_filename",
       "copy an image, or several one after the other, into a new one of any format",
-      "-c compresses; -n writes into an image that exists; -S sets the shortest run of zeros that is "
-      "left out (0: everything is written). With -B only what differs from the backing file's chain is copied." },
+      "-c compresses; -n writes into an image that exists; -S sets the shortest run of zeros that "
+      "is "
+      "left out (0: everything is written). With -B only what differs from the backing file's "
+      "chain is copied." },
     { "create", cmd_create,
       "[-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]",
       "make a new image",
-      "With -b the image is an overlay: it holds only what is written to it from now on. '-o help' lists the "
+      "With -b the image is an overlay: it holds only what is written to it from now on. '-o help' "
+      "lists the "
       "options of a format." },
-    { "info", cmd_info,
-      "[--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] filename",
+    { "info", cmd_info, "[--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] filename",
       "show what an image is", NULL },
     { "io", cmd_io,
-      "[--image-opts] [-f fmt] [-c command]... [-r] [-n] [-t cache] [-d discard] [-s] [-U] [filename]",
+      "[--image-opts] [-f fmt] [-c command]... [-r] [-n] [-t cache] [-d discard] [-s] [-U] "
+      "[filename]",
       "read and write by script, for tests and debugging",
-      "Each -c is one command; without any, they are read from standard input. 'help' lists them." },
+      "Each -c is one command; without any, they are read from standard input. 'help' lists "
+      "them." },
     { "map", cmd_map,
-      "[--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] [--output=ofmt] [-U] filename",
+      "[--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] [--output=ofmt] [-U] "
+      "filename",
       "show where the data of an image lies", NULL },
     { "rebase", cmd_rebase,
-      "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] -b backing_file [-F backing_fmt] "
+      "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] -b backing_file [-F "
+      "backing_fmt] "
       "filename",
       "give an overlay another backing file",
-      "What the new chain would show differently is copied into the overlay first, so its content stays. -u changes "
-      "the name only, for a backing file that was moved. An empty name makes the image stand alone." },
+      "What the new chain would show differently is copied into the overlay first, so its content "
+      "stays. -u changes "
+      "the name only, for a backing file that was moved. An empty name makes the image stand "
+      "alone." },
     { "resize", cmd_resize,
       "[--image-opts] [-f fmt] [--preallocation=prealloc] [-q] [--shrink] filename [+ | -]size",
-      "change the virtual size of an image", "Data beyond a smaller end is lost; --shrink says that this is meant." },
+      "change the virtual size of an image",
+      "Data beyond a smaller end is lost; --shrink says that this is meant." },
     { "snapshot", cmd_snapshot,
-      "[--image-opts] [-U] [-q] [-f fmt] [--output=ofmt] [-l | -a snapshot | -c snapshot | -d snapshot] filename",
+      "[--image-opts] [-U] [-q] [-f fmt] [--output=ofmt] [-l | -a snapshot | -c snapshot | -d "
+      "snapshot] filename",
       "list, apply, create or delete the snapshots in an image", NULL },
 };
 const size_t n_commands = ARRAY_LEN(commands);
@@ -80,7 +96,8 @@ static void print_formats(FILE *out)
 
 void command_help(const Command *cmd, FILE *out)
 {
-    fprintf(out, "usage: %s %s %s\n\n%s: %s.\n", program_name, cmd->name, cmd->usage, cmd->name, cmd->summary);
+    fprintf(out, "usage: %s %s %s\n\n%s: %s.\n", program_name, cmd->name, cmd->usage, cmd->name,
+            cmd->summary);
     if (cmd->details)
         fprintf(out, "%s\n", cmd->details);
 }
@@ -94,12 +111,14 @@ int help_version(FILE *out)
 static const char parameters[] =
     "  'filename' is a file name, 'json:{...}', or options with --image-opts\n"
     "  'fmt' is the image format; it is guessed from the content if not given\n"
-    "  'cache' is how the output is written: none, writeback (default, except for convert), writethrough,\n"
+    "  'cache' is how the output is written: none, writeback (default, except for convert), "
+    "writethrough,\n"
     "    directsync, unsafe (default for convert); 'src_cache' the same for what is read\n"
     "  'size' is in bytes; the suffixes k, M, G, T, P and E are powers of 1024\n"
     "  'options' is a list name=value,...; '-o help' lists what the format has\n"
     "  'snapshot_param' is a snapshot's name or ID, or 'snapshot.id=ID,snapshot.name=NAME'\n"
-    "  '-p' shows progress, '-q' prints only errors, '-U' opens an image that is in use elsewhere\n";
+    "  '-p' shows progress, '-q' prints only errors, '-U' opens an image that is in use "
+    "elsewhere\n";
 
 int help_print(FILE *out)
 {
@@ -118,7 +137,8 @@ int help_print(FILE *out)
     return 0;
 }
 
-/* Text for roff: a leading dot or quote and every backslash and hyphen must not be taken as markup. */
+/* Text for roff: a leading dot or quote and every backslash and hyphen must not be taken as markup.
+ */
 static void roff(FILE *out, const char *text)
 {
     for (const char *p = text; *p; p++) {

@@ -1,0 +1,37 @@
+/*
+ * copy.h - the copying engine under convert, commit and rebase: extents, workers, large requests.
+ *
+ * The source's allocation decides what is read at all; what reads as zeros is never read. Workers
+ * read in parallel; unless `out_of_order`, writes are made in the order of offsets, so that a
+ * target that allocates as it is written comes out the same every time and unfragmented.
+ */
+#ifndef BLOCK_COPY_H
+#define BLOCK_COPY_H
+
+#include "block/node.h"
+
+typedef struct CopyJob {
+    Node *src, *dst;
+    uint64_t len;        /* bytes from 0 of src ... */
+    uint64_t dst_off;    /* ... to here */
+    Node *base;          /* copy only what src's chain holds above this node; NULL: everything */
+    bool only_above;     /* with base NULL, too: leave holes of the whole chain alone */
+    bool target_is_zero; /* the target reads as zeros: zeros need not be written */
+    bool full;           /* zeros are written as data, too: the target becomes fully allocated */
+    bool compressed;     /* target clusters are stored compressed */
+    bool out_of_order;
+    bool salvage;       /* what cannot be read becomes zeros, and a report */
+    uint64_t sparse;    /* shortest run of zeros in data that is not written as data; 0: none */
+    unsigned workers;   /* 0: a sensible number */
+    Progress *progress; /* steps are bytes of len; may be NULL */
+    void (*report)(void *opaque, const char *line); /* with salvage; may be NULL */
+    void *opaque;
+} CopyJob;
+
+/* -ECANCELED if the progress was cancelled; else the first error, with the offset in *err. */
+int copy_run(const CopyJob *job, Error **err);
+
+/* A size for requests that suits both nodes: a multiple of the target's cluster, about 2 MiB. */
+uint64_t copy_chunk_size(Node *dst);
+
+#endif

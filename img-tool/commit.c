@@ -1,0 +1,140 @@
+/*
+ * commit.c - img-tool commit: write an overlay's content into an image below it.
+ *
+ * The base is opened for writing, everything above it without its own backing file, and the chain
+ * is put together here: opened as usual, the base would be locked by its own overlay.
+ */
+#include "img-tool/cmd.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "block/copy.h"
+
+/* Is `base`, as the user spelled it, the image that `info` names as its backing file? */
+static bool names_base(const ImageInfo *info, const char *base)
+{
+    return strcmp(base, info->backing_file) == 0 ||
+           (info->full_backing_file && strcmp(base, info->full_backing_file) == 0);
+}
+
+/* Open what is below `top` down to the base (NULL: the image right below). *depth counts layers
+ * between. */
+static Node *open_base(Node *top, const char *base, const char *cache, unsigned *depth)
+{
+    Common none = { 0 };
+    Error *err = NULL;
+    ImageInfo info;
+    int ret = node_info(top, &info, &err);
+
+    if (ret < 0) {
+        fail(err, ret);
+        return NULL;
+    }
+    if (!info.full_backing_file) {
+        complain("%s: %s%s", node_filename(top),
+                 base ? "there is no such backing file in the chain: "
+                      : "the image has no backing file",
+                 base ? base : "");
+        return NULL;
+    }
+    bool found = !base || names_base(&info, base);
+    Node *below = open_image(&none, info.full_backing_file, info.backing_format, cache,
+                             found ? OPEN_RDWR : OPEN_NO_BACKING);
+    if (!below)
+        return NULL;
+    ret = node_set_backing(top, below, &err);
+    if (ret < 0) {
+        fail(err, ret);
+        node_unref(below);
+        return NULL;
+    }
+    if (found)
+        return below;
+    ++*depth;
+    Node *deeper = open_base(below, base, cache, depth);
+    node_unref(below);
+    return deeper;
+}
+
+static int grow_base(Node *base, uint64_t size)
+{
+    Error *err = NULL;
+
+    if (node_size(base) >= size)
+        return 0;
+    int ret = node_resize(base, size, PREALLOC_OFF, false, &err);
+    return ret < 0 ? fail(err, ret) : 0;
+}
+
+static int copy_down(Node *top, Node *base, const Common *common)
+{
+    Progress progress = { 0 };
+    CopyJob job = {
+        .src = top, .dst = base, .base = base, .len = node_size(top), .progress = &progress
+    };
+    Error *err = NULL;
+
+    progress.total = job.len;
+    progress_show(&progress, common->progress);
+    int ret = copy_run(&job, &err);
+    progress_hide(&progress);
+    if (ret == 0)
+        ret = node_flush(base); /* before the overlay lets go of its copy */
+    return ret < 0 ? fail(err, ret) : 0;
+}
+
+static int commit(Node *top, const char *base_name, const Common *common, bool drop)
+{
+    unsigned depth = 0;
+    Error *err = NULL;
+    AUTO_NODE Node *base = open_base(top, base_name, common->cache, &depth);
+
+    if (!base || grow_base(base, node_size(top)) != 0 || copy_down(top, base, common) != 0)
+        return 1;
+    if (!drop && depth == 0) {
+        int ret = node_make_empty(top, &err);
+
+        if (ret == 0)
+            ret = node_flush(top);
+        if (ret < 0 && ret != -ENOTSUP)
+            return fail(err, ret);
+        error_free(err);
+    }
+    if (!common->quiet)
+        puts("Image committed.");
+    return 0;
+}
+
+int cmd_commit(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        COMMON_LONG_OPTIONS,
+        { "base", required_argument, NULL, 'b' },
+        { "drop", no_argument, NULL, 'd' },
+        { 0 },
+    };
+    const Command *cmd = command_find("commit");
+    Common common = { 0 };
+    const char *base = NULL;
+    bool drop = false;
+    int opt, code, ret;
+
+    while ((opt = getopt_long(argc, argv, "hf:t:b:dpq", long_options, NULL)) != -1) {
+        if (opt == 'b') {
+            base = optarg;
+            drop = true; /* layers between would show through an emptied overlay */
+        } else if (opt == 'd') {
+            drop = true;
+        } else {
+            ret = common_option(&common, cmd, opt, &code);
+            if (ret != 0)
+                return ret < 0 ? code : usage_error(cmd, "unknown option");
+        }
+    }
+    if (argc - optind != 1)
+        return usage_error(cmd, "exactly one file name is expected");
+    AUTO_NODE Node *top =
+        open_image(&common, argv[optind], common.format, common.cache, OPEN_NO_BACKING | OPEN_RDWR);
+    return top ? commit(top, base, &common, drop) : 1;
+}

@@ -3,7 +3,9 @@
 # Every .c file of a folder is part of that folder's library; a main.c is a program. A new file
 # needs no line here. Everything built goes to o/$(MODE)/, the two programs to bin/.
 
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 PREFIX  ?= /usr/local
 SAN     ?=
 OPT     ?= -O2
@@ -43,7 +45,8 @@ $(BIN)/img-tool: $(O)/img-tool/main.o $(IMG_LIB) $(TOOL_LIB)
 $(BIN)/emulator: $(O)/emulator/main.o $(EMU_LIB) $(TOOL_LIB)
 $(PROGRAMS):
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo '  LD  $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(TOOL_LIB): $(call objects,$(TOOL_DIRS))
 $(IMG_LIB): $(call objects,img-tool)
@@ -51,15 +54,17 @@ $(EMU_LIB): $(call objects,$(EMU_DIRS) emulator)
 $(O)/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	ar rcsD $@ $^
+	@ar rcsD $@ $^
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	@echo '  CC  $<'
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 unit: $(UNIT)                      ## build the unit tests
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(EMU_LIB) $(IMG_LIB) $(TOOL_LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	@echo '  LD  $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 check: all unit                    ## build and run every test (TAP)
 	tests/run $(O) $(BIN)

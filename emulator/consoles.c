@@ -1,0 +1,141 @@
+/*
+ * consoles.c - which serial line, monitor and debug console ends where.
+ *
+ * Without any word about it the first serial port and the monitor share the terminal, also
+ * without -nographic: there is no window that could show them. With `-display none` only what the
+ * command line names exists.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "emulator/machine.h"
+#include "emulator/monitor/monitor.h"
+
+static void mux_quit(void *opaque)
+{
+    machine_exit(opaque, 0);
+}
+
+static void say_how_to_leave(void)
+{
+    fputs("emulator: Ctrl-A x quits, Ctrl-A c switches to the monitor and back, Ctrl-A h helps\r\n",
+          stderr);
+}
+
+static void add_monitor(Machine *m, Chardev *chr)
+{
+    Monitor *mon = chr ? monitor_new(m, chr) : NULL;
+
+    if (mon)
+        m->monitors[m->n_monitors++] = mon;
+}
+
+/* A back end shared by `*line` and a monitor. */
+static int open_mux(Machine *m, const char *spec, Chardev **line, Error **err)
+{
+    CharBackend *be;
+    bool terminal = strcmp(spec, "stdio") == 0;
+    int ret = terminal ? char_stdio_open(false, &be, err) : char_open(spec, &be, err);
+
+    if (ret < 0)
+        return ret;
+    CharMux *mux = char_mux_new(be, mux_quit, m);
+    if (!mux) {
+        char_close(be);
+        return error_set(err, -ENOMEM, "no memory for a multiplexer");
+    }
+    m->muxes[m->n_muxes++] = mux;
+    *line = char_mux_add(mux);
+    add_monitor(m, char_mux_add(mux));
+    if (terminal)
+        say_how_to_leave();
+    return 0;
+}
+
+static int open_line(Machine *m, const char *spec, Chardev **line, Error **err)
+{
+    CharBackend *be;
+
+    *line = NULL;
+    if (strcmp(spec, "none") == 0)
+        return 0;
+    if (strncmp(spec, "mon:", 4) == 0)
+        return open_mux(m, spec + 4, line, err);
+    int ret = char_open(spec, &be, err);
+    if (ret < 0)
+        return ret;
+    m->backends[m->n_backends++] = be;
+    *line = &be->chr;
+    return 0;
+}
+
+static int open_monitor(Machine *m, const char *spec, Error **err)
+{
+    Chardev *line;
+    int ret = open_line(m, strncmp(spec, "mon:", 4) == 0 ? spec + 4 : spec, &line, err);
+
+    if (ret == 0)
+        add_monitor(m, line);
+    return ret;
+}
+
+/* What the command line leaves open. NULL: nothing. */
+static const char *default_serial(const Config *c)
+{
+    if (c->n_serials || c->display_none)
+        return NULL;
+    if (c->n_monitors == 0)
+        return "mon:stdio";
+    return c->nographic ? "stdio" : NULL;
+}
+
+static const char *default_monitor(const Config *c)
+{
+    return c->nographic && c->n_serials && c->n_monitors == 0 ? "stdio" : NULL;
+}
+
+static bool uses_stdio(const Config *c)
+{
+    for (unsigned i = 0; i < c->n_serials; i++)
+        if (strstr(c->serials[i], "stdio"))
+            return true;
+    return c->debugcon && strcmp(c->debugcon, "stdio") == 0;
+}
+
+int consoles_open(Machine *m, Error **err)
+{
+    const Config *c = m->config;
+    const char *serial = default_serial(c), *monitor = default_monitor(c);
+    int ret = 0;
+
+    if (serial && uses_stdio(c))
+        serial = NULL;
+    if (monitor && uses_stdio(c))
+        monitor = NULL;
+    if (c->debugcon)
+        ret = char_open(c->debugcon, &m->debugcon, err);
+    for (unsigned i = 0; ret == 0 && i < c->n_serials; i++)
+        ret = open_line(m, c->serials[i], &m->serial[i], err);
+    if (ret == 0 && serial)
+        ret = open_line(m, serial, &m->serial[0], err);
+    for (unsigned i = 0; ret == 0 && i < c->n_monitors; i++)
+        ret = open_monitor(m, c->monitors[i], err);
+    if (ret == 0 && monitor)
+        ret = open_monitor(m, monitor, err);
+    return ret;
+}
+
+void consoles_close(Machine *m)
+{
+    for (unsigned i = 0; i < m->n_monitors; i++)
+        monitor_free(m->monitors[i]);
+    for (unsigned i = 0; i < m->n_muxes; i++)
+        char_mux_close(m->muxes[i]);
+    for (unsigned i = 0; i < m->n_backends; i++)
+        char_close(m->backends[i]);
+    char_close(m->debugcon);
+    m->n_monitors = m->n_muxes = m->n_backends = 0;
+    m->debugcon = NULL;
+    char_stdio_restore();
+}

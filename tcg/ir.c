@@ -104,8 +104,7 @@ static const IrHelper *helper_of(const IrOp *op)
     return (const IrHelper *)(intptr_t)op->imm;
 }
 
-/* The plain operation that sets the flags of a read-modify-write: IR_mov if none does. */
-static IrOpcode rmw_opcode(unsigned rmw)
+IrOpcode ir_rmw_opcode(unsigned rmw)
 {
     static const uint8_t opcodes[RMW_COUNT] = {
         [RMW_ADD] = IR_add, [RMW_OR] = IR_or,   [RMW_ADC] = IR_adc, [RMW_SBB] = IR_sbb,
@@ -136,7 +135,7 @@ static CountKind shift_count(const IrBlock *b, const IrOp *op, IrOpcode plain)
 
 uint32_t ir_flags_written(const IrBlock *b, const IrOp *op)
 {
-    IrOpcode plain = op->op == IR_rmw ? rmw_opcode(op->cc) : op->op;
+    IrOpcode plain = op->op == IR_rmw ? ir_rmw_opcode(op->cc) : op->op;
 
     if (op->op == IR_call)
         return helper_of(op)->flags & HELPER_FLAGS ? FLAGS_ALL : 0;
@@ -164,7 +163,7 @@ static uint32_t shift_flags_read(const IrBlock *b, const IrOp *op, IrOpcode plai
 
 uint32_t ir_flags_read(const IrBlock *b, const IrOp *op)
 {
-    IrOpcode plain = op->op == IR_rmw ? rmw_opcode(op->cc) : op->op;
+    IrOpcode plain = op->op == IR_rmw ? ir_rmw_opcode(op->cc) : op->op;
 
     if (op->op == IR_call)
         return helper_of(op)->flags & HELPER_FLAGS ? FLAGS_ALL : 0;

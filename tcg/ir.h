@@ -242,6 +242,9 @@ uint32_t ir_flags_written(const IrBlock *b, const IrOp *op);
 uint32_t ir_flags_read(const IrBlock *b, const IrOp *op);
 bool ir_may_fault(const IrOp *op);
 
+/* The plain operation that an IrRmw does: IR_mov for an exchange. */
+IrOpcode ir_rmw_opcode(unsigned rmw);
+
 /*
  * Backward pass. Clears IR_SETF where nobody can see the flags and sets IrOp.live of the others:
  * FLAGS_LIVE_READ: an operation of this block reads them; FLAGS_LIVE_OUT: they may leave the block

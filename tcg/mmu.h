@@ -45,8 +45,13 @@ void cpu_probe(Cpu *cpu, uint64_t va, size_t len, Access access, unsigned mmu);
  */
 void *cpu_host_ptr(Cpu *cpu, uint64_t va, Access access, unsigned mmu);
 
-/* Atomic compare-and-exchange of 8 or 16 bytes (cmpxchg8b, cmpxchg16b); true if stored; *old gets
- * the memory. */
+/*
+ * Host address for a read-modify-write of `size` bytes now, after all checks of a store; NULL: use
+ * mmu_ld_slow() and mmu_st_slow() (a device, or the access crosses pages: both are checked then).
+ */
+void *mmu_rmw_ptr(Cpu *cpu, uint64_t va, size_t size, unsigned mmu);
+
+/* Atomic compare-and-exchange of 16 bytes (cmpxchg16b); true if stored; *old gets the memory. */
 bool cpu_cmpxchg16(Cpu *cpu, uint64_t va, const uint64_t expect[2], const uint64_t desired[2],
                    uint64_t old[2], unsigned mmu);
 

@@ -57,6 +57,7 @@ typedef struct {
     size_t cache_size;   /* bytes of host code; 0: default */
     unsigned log_mask;
     unsigned max_insns; /* a block; 0: default. 1: single instructions, for tests */
+    bool verify;        /* check the IR of every block, for tests: abort() on a mistake */
 } TcgConfig;
 
 Tcg *tcg_new(const TcgConfig *config, const TcgBus *bus, Error **err);

@@ -1,0 +1,79 @@
+/*
+ * jump.c - the jump cache: from a virtual pc to host code, for one address space and mode at a
+ * time.
+ *
+ * Entries carry pc + jump_key. A key is a number above bit 48, given to each pair of mode and code
+ * base since the last flush; forgetting everything costs no more than taking new numbers. When they
+ * run out, the table is cleared.
+ */
+#include <string.h>
+
+#include "tcg/core.h"
+
+static void clear_entries(Cpu *cpu)
+{
+    memset(cpu->jump_cache, 0, sizeof(cpu->jump_cache));
+    memset(cpu->core->fetch, 0, sizeof(cpu->core->fetch));
+}
+
+static uint64_t new_key(Cpu *cpu)
+{
+    CpuCore *core = cpu->core;
+
+    if (++core->last_key >> 16) {
+        clear_entries(cpu);
+        memset(core->keys, 0, sizeof(core->keys));
+        core->last_key = 1;
+    }
+    return core->last_key << 48;
+}
+
+void jump_select_key(Cpu *cpu, uint64_t base, uint32_t mode)
+{
+    CpuCore *core = cpu->core;
+    unsigned i = ((base >> 4 ^ base >> 12) * 31 + (mode ^ mode >> 5) * 7) % KEY_ENTRIES;
+    JumpKey *k = &core->keys[i];
+
+    if (!k->valid || k->base != base || k->mode != mode) {
+        uint64_t key = new_key(cpu);
+
+        *k = (JumpKey) { .base = base, .key = key, .mode = mode, .valid = true };
+    }
+    cpu->jump_key = k->key;
+    core->key_base = base;
+    core->key_mode = mode;
+}
+
+void jump_forget_all(Cpu *cpu)
+{
+    memset(cpu->core->keys, 0, sizeof(cpu->core->keys));
+    memset(cpu->core->exec_pages, 0, sizeof(cpu->core->exec_pages));
+    jump_select_key(cpu, cpu->core->key_base, cpu->core->key_mode);
+}
+
+static unsigned page_hash(uint64_t va)
+{
+    return (va >> PAGE_BITS ^ va >> (PAGE_BITS + 12)) & 4095;
+}
+
+void jump_note_page(Cpu *cpu, uint64_t va)
+{
+    unsigned h = page_hash(va);
+
+    cpu->core->exec_pages[h >> 6] |= UINT64_C(1) << (h & 63);
+}
+
+void jump_forget_page(Cpu *cpu, uint64_t va)
+{
+    unsigned h = page_hash(va);
+
+    if (cpu->core->exec_pages[h >> 6] >> (h & 63) & 1)
+        jump_forget_all(cpu);
+}
+
+void jump_forget_block(Cpu *cpu, const Block *block)
+{
+    for (unsigned i = 0; i < JUMP_CACHE_ENTRIES; i++)
+        if (cpu->jump_block[i] == block)
+            cpu->jump_cache[i].host = NULL;
+}

@@ -95,9 +95,10 @@ struct Cpu {
     bool shutdown; /* set by a triple fault, cleared by reset: RUN_SHUTDOWN */
     bool in_code;  /* between enter() and exit: pc and flags must be restored from `site` */
     struct CpuCore *core;
-    jmp_buf unwind;            /* the run loop: cpu_unwind() goes there */
-    _Atomic uint32_t requests; /* CPU_REQ_* */
-    uint64_t insns;            /* executed, approximate (exact under icount) */
+    jmp_buf unwind;             /* the run loop: cpu_unwind() goes there */
+    _Atomic uint32_t requests;  /* CPU_REQ_* */
+    _Atomic uint8_t start_page; /* CPU_REQ_SIPI: the 4 KiB page where the CPU starts */
+    uint64_t insns;             /* executed, approximate (exact under icount) */
     Block *current;
     JumpEntry jump_cache[JUMP_CACHE_ENTRIES];
     Block *jump_block[JUMP_CACHE_ENTRIES]; /* whose Block.host the entry beside has */

@@ -150,6 +150,7 @@ typedef struct {
     uint32_t level, xlevel, model_id, family, model, stepping;
     uint32_t feat_1_ecx, feat_1_edx, feat_7_ebx, feat_7_ecx, feat_7_edx, feat_81_ecx, feat_81_edx,
         feat_d_eax;
+    uint8_t phys_bits; /* width of a physical address */
     char vendor[13], brand[49];
 } X86Model;
 
@@ -167,15 +168,19 @@ typedef struct {
     uint64_t xcr0;
     uint64_t pdpte[4]; /* PAE: loaded at mov to CR3 */
 
-    /* the exception to deliver after cpu_unwind() */
+    /* the exception to deliver after cpu_unwind(), at c.pc */
     struct {
-        bool pending, soft, has_error;
+        bool pending, has_error;
         uint8_t vector;
         uint32_t error;
-        uint64_t next_pc; /* soft interrupts and traps return here */
     } exc;
-    int exc_depth; /* vector being delivered, for double faults; -1: none */
+    int exc_depth;      /* exception being delivered, for double faults; -1: none */
+    bool exc_ext;       /* what is being delivered is not the program's doing: error codes say so */
+    bool exc_trap;      /* the pending #DB is a trap: RF is not pushed as set */
+    uint32_t exc_error; /* of exc_depth, for the last words of a triple fault */
+    uint64_t debug_hits; /* DR6 bits of data breakpoints hit by the current instruction */
     bool nmi_blocked;
+    bool wait_sipi; /* after INIT: nothing but SIPI starts the CPU */
 
     struct { /* x87; the registers are c.vec[V_MM + physical number]: q[0] significand, w[4] sign
                 and exponent */

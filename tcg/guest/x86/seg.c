@@ -244,5 +244,10 @@ uint64_t x86_linear(X86Cpu *x, unsigned seg, uint64_t offset, unsigned size, boo
 
     if (offset + size - 1 >= (write ? w->write_end : w->read_end))
         x86_limit_slow(&x->c, seg, offset, size, write);
-    return x86_code64(x) ? w->base + offset : (uint32_t)(w->base + offset);
+    if (!x86_code64(x))
+        return (uint32_t)(w->base + offset);
+    uint64_t va = w->base + offset;
+    if (!x86_canonical(va) || !x86_canonical(va + size - 1))
+        x86_raise_error(x, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+    return va;
 }

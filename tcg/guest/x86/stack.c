@@ -15,7 +15,7 @@ X86Stack x86_stack_current(X86Cpu *x)
         .ss = x->seg[SEG_SS],
         .sp = x->c.gpr[RSP],
         .mask = stack_mask(x, &x->seg[SEG_SS]),
-        .mmu = x86_mmu(x),
+        .mmu = x86_mmu(&x->c),
     };
 }
 

@@ -8,7 +8,7 @@
 #ifndef TCG_GUEST_X86_SYSTEM_H
 #define TCG_GUEST_X86_SYSTEM_H
 
-#include "tcg/guest/x86/cpu.h"
+#include "tcg/guest/x86/helpers.h"
 
 static inline bool x86_protected(const X86Cpu *x) /* protected mode proper: not real, not V86 */
 {
@@ -25,14 +25,14 @@ static inline bool x86_long_mode(const X86Cpu *x)
     return x->msr.efer & EFER_LMA;
 }
 
+static inline bool x86_seg_is64(const X86Cpu *x, const X86Seg *cs)
+{
+    return x86_long_mode(x) && (cs->attr & DESC_L);
+}
+
 static inline unsigned x86_iopl(const X86Cpu *x)
 {
     return x->eflags >> 12 & 3;
-}
-
-static inline unsigned x86_mmu(const X86Cpu *x) /* TLB class of data accesses */
-{
-    return (x->c.mode & MODE_MMU) >> MODE_MMU_SHIFT;
 }
 
 static inline bool x86_canonical(uint64_t va)
@@ -137,8 +137,6 @@ void x86_load_seg(X86Cpu *x, unsigned seg, uint16_t sel);
 X86Seg x86_check_ss(X86Cpu *x, uint16_t sel, unsigned cpl, unsigned vector);
 
 bool x86_seg_allows(const X86Seg *s, uint64_t offset, unsigned size);
-/* Linear address of seg:offset after limit and type checks; raises #GP or #SS. */
-uint64_t x86_linear(X86Cpu *x, unsigned seg, uint64_t offset, unsigned size, bool write);
 void x86_limit_slow(Cpu *cpu, unsigned seg, uint64_t offset, unsigned size, bool write);
 
 void x86_lldt(X86Cpu *x, uint16_t sel);
@@ -169,23 +167,26 @@ X86Stack x86_stack_inner(X86Cpu *x, unsigned cpl);
 uint64_t x86_tss64_sp(X86Cpu *x, unsigned slot);
 
 /* -- control transfers (far.c, iret.c, syscall.c); sizes are operand sizes in bytes */
-void x86_set_cs_real(X86Cpu *x, uint16_t sel);
+void x86_set_cs_real(X86Cpu *x, uint16_t sel); /* real or V86 mode */
 /* Check a code segment for a transfer without change of level to `sel`; raises. Not committed. */
 X86Seg x86_check_cs(X86Cpu *x, uint16_t sel, X86Desc *desc);
+/* CS and SS of a return to the level in the selector (RETF, IRET); raise. Not committed. */
+X86Seg x86_check_return_cs(X86Cpu *x, uint16_t sel);
+X86Seg x86_check_return_ss(X86Cpu *x, uint16_t sel, unsigned cpl, bool to64);
+/* Take the outer stack and drop the inner data segments; CS is committed after it. */
+void x86_commit_outer(X86Cpu *x, const X86Seg *ss, uint64_t sp, unsigned cpl, bool to64);
 void x86_check_target(X86Cpu *x, const X86Seg *cs, uint64_t pc);
 void x86_commit_cs(X86Cpu *x, const X86Seg *cs, unsigned cpl, uint64_t pc);
 void x86_far_jump(X86Cpu *x, uint16_t sel, uint64_t off, unsigned size, uint64_t next);
 void x86_far_call(X86Cpu *x, uint16_t sel, uint64_t off, unsigned size, uint64_t next);
 void x86_far_return(X86Cpu *x, unsigned size, unsigned drop);
 void x86_iret(X86Cpu *x, unsigned size, uint64_t next);
-/* After a return to an outer level: data segments that it may not use become null. */
-void x86_drop_segs(X86Cpu *x, unsigned cpl);
 void x86_syscall(X86Cpu *x, uint64_t next);
 void x86_sysret(X86Cpu *x, unsigned size);
 void x86_sysenter(X86Cpu *x);
 void x86_sysexit(X86Cpu *x, unsigned size);
 
-/* -- events (exception.c, deliver.c) */
+/* -- events (exception.c, event.c) */
 typedef enum {
     EVENT_FAULT, /* the pushed pc is the instruction's, RF is set in the pushed flags */
     EVENT_TRAP,  /* after an instruction */
@@ -207,6 +208,7 @@ void x86_log_event(X86Cpu *x, const X86Event *ev); /* -d int */
 NORETURN void x86_shutdown(X86Cpu *x, unsigned vector, uint32_t error);
 /* #DB after the current instruction, whose effects are complete; `next` is where it goes on. */
 NORETURN void x86_trap_after(X86Cpu *x, uint64_t dr6, uint64_t next);
+void x86_init_signal(X86Cpu *x); /* INIT: a reset that keeps FPU, SSE and MSRs */
 void x86_deliver(Cpu *cpu);
 uint32_t x86_deliverable(Cpu *cpu);
 NORETURN void x86_misaligned(Cpu *cpu, uint64_t va);
@@ -243,12 +245,16 @@ void x86_msr_reset(X86Cpu *x);
 uint64_t x86_rdtsc(X86Cpu *x);
 void x86_cpuid(X86Cpu *x, uint32_t leaf, uint32_t sub, uint32_t out[4]);
 int x86_model_find(X86Cpu *x, const char *name, Error **err);
-uint64_t x86_xcr0_allowed(const X86Cpu *x);
+uint32_t x86_signature(const X86Model *m); /* CPUID leaf 1, EAX */
+void x86_dump(Cpu *cpu, FILE *out);
 
-/* -- instructions with rules of their own (io.c, flags.c) */
-void x86_check_io(X86Cpu *x, uint16_t port, unsigned size);
-uint64_t x86_in(X86Cpu *x, uint16_t port, unsigned size);
-void x86_out(X86Cpu *x, uint16_t port, uint64_t value, unsigned size);
+/* XCR0 bits of the model: x87 and SSE. */
+static inline uint64_t x86_xcr0_allowed(const X86Cpu *x)
+{
+    return x->model.feat_1_ecx & 1 << 26 ? 3 : 0;
+}
+
+/* -- instructions with rules of their own (io.c, eflags.c) */
 void x86_cli(X86Cpu *x);
 void x86_sti(X86Cpu *x); /* with its shadow */
 uint64_t x86_pushf(X86Cpu *x, unsigned size);

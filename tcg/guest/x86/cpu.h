@@ -143,6 +143,7 @@ enum {
         1 << 22, /* a debug-register code breakpoint may be in this page: one instruction a block */
     MODE_UMIP = 1 << 23,    /* CR4.UMIP and CPL > 0 */
     MODE_IOPL_OK = 1 << 24, /* CPL <= IOPL (and not VM): CLI, STI, port I/O need no further check */
+    MODE_DF = 1 << 25,      /* EFLAGS.DF: string instructions go down */
 };
 enum { MMU_KERNEL, MMU_USER, MMU_KERNEL_AC /* SMAP and EFLAGS.AC: may touch user pages */ };
 

@@ -217,6 +217,12 @@ void x86_deliver(Cpu *cpu)
     }
     x->exc_depth = -1; /* an earlier delivery gave up its event for a higher one */
     x->exc_ext = false;
+    if (x->debug_hits) { /* breakpoints of the last instruction come before interrupts */
+        uint64_t hits = x->debug_hits;
+
+        x->debug_hits = 0;
+        x86_trap_after(x, hits, cpu->pc);
+    }
     uint32_t req = x86_deliverable(cpu);
     if (req & CPU_REQ_RESET)
         cpu->guest->reset(cpu);

@@ -146,7 +146,7 @@ bool x86_lar(X86Cpu *x, uint16_t sel, uint32_t *out);
 bool x86_lsl(X86Cpu *x, uint16_t sel, uint32_t *out);
 bool x86_ver(X86Cpu *x, uint16_t sel, bool write);
 
-/* -- stacks (stack.c): a stack that is not yet, or perhaps never, the CPU's */
+/* -- stacks (sysstack.c): a stack that is not yet, or perhaps never, the CPU's */
 typedef struct {
     X86Cpu *x;
     X86Seg ss;

@@ -69,7 +69,8 @@ void x86_update_mode(X86Cpu *x)
     uint32_t old = x->c.mode;
     uint32_t mode = (old & MODE_SHADOW) | code_bits(x) | fpu_bits(x) | privilege_bits(x) |
                     (x->cr0 & CR0_PE ? MODE_PE : 0) | (x->eflags & EFL_VM ? MODE_VM : 0) |
-                    (x->eflags & EFL_TF ? MODE_TF : 0) | (x->dr[7] & 0xff ? MODE_CODE_BP : 0);
+                    (x->eflags & EFL_TF ? MODE_TF : 0) | (x->eflags & EFL_DF ? MODE_DF : 0) |
+                    (x->dr[7] & 0xff ? MODE_CODE_BP : 0);
     bool was64 = (old & MODE_CODE) == MODE_CODE64, is64 = (mode & MODE_CODE) == MODE_CODE64;
 
     x->c.mode = mode;

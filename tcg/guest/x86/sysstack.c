@@ -1,5 +1,6 @@
 /*
- * stack.c - pushes and pops on a stack that becomes the CPU's only when everything has succeeded.
+ * sysstack.c - pushes and pops on a stack that becomes the CPU's only when everything has
+ * succeeded.
  */
 #include "tcg/guest/x86/system.h"
 

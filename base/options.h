@@ -76,6 +76,7 @@ typedef struct OptionDesc {
     const char *name;
     const char *type; /* "size", "bool", "int", "str" as qemu-img prints them; NULL ends a table */
     const char *help;
+    const char *fallback; /* the value if none is given, NULL: none that one would print */
 } OptionDesc;
 
 #endif

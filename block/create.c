@@ -56,6 +56,20 @@ static int would_overwrite_backing(const char *filename, const Options *o, Error
     return 0;
 }
 
+/* All options in the table's order, with what holds if nothing was said. */
+static Options *effective(const BlockDriver *drv, const Options *o)
+{
+    Options *all = options_new();
+
+    for (const OptionDesc *d = drv->create_options; d && d->name; d++) {
+        const char *value = options_peek(o, d->name);
+
+        if (value || d->fallback)
+            options_set(all, d->name, value ? value : d->fallback);
+    }
+    return all;
+}
+
 int node_create(const char *filename, const char *format, Options *options, unsigned flags,
                 Options **created, Error **err)
 {
@@ -75,7 +89,7 @@ int node_create(const char *filename, const char *format, Options *options, unsi
         ret = error_set(err, -EINVAL, "Image creation needs a size parameter");
     if (ret < 0)
         return ret;
-    AUTO_OPTIONS Options *all = options_copy(o);
+    AUTO_OPTIONS Options *all = effective(drv, o);
     ret = drv->create(filename, o, err);
     if (ret < 0 && !existed)
         unlink(filename);

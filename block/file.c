@@ -395,9 +395,9 @@ static void file_close(Node *node)
 /* ---- creating ------------------------------------------------------------------------------ */
 
 static const OptionDesc file_create_options[] = {
-    { "size", "size", "Virtual disk size" },
-    { "preallocation", "str", "Preallocation mode (allowed values: off, falloc, full)" },
-    { NULL, NULL, NULL },
+    { "size", "size", "Virtual disk size", NULL },
+    { "preallocation", "str", "Preallocation mode (allowed values: off, falloc, full)", NULL },
+    { NULL, NULL, NULL, NULL },
 };
 
 /* Made if it is missing; emptied only after we know that nobody else uses it. */

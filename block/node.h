@@ -134,6 +134,7 @@ typedef struct Extent {
     bool has_pos;
     bool zero;      /* reads as zeros: always for ZERO; HOLE with nothing below; DATA in a hole */
     bool shared;    /* DATA that must be copied before it is written (a snapshot has it too) */
+    bool kept;      /* reserve(): the range had this space already */
     bool fresh;     /* reserve(): the new space is known to read as zeros */
     unsigned depth; /* chain queries: 0 is the node asked, 1 its backing file, ... */
     Node *node;     /* whose answer it is (borrowed) */

@@ -3,9 +3,10 @@
  */
 #include "block/driver.h"
 
-extern const BlockDriver raw_driver;
+extern const BlockDriver qcow2_driver, raw_driver;
 
 const BlockDriver *const format_drivers[] = {
+    &qcow2_driver,
     &raw_driver,
     NULL,
 };

@@ -91,9 +91,9 @@ static int raw_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err)
 }
 
 static const OptionDesc raw_create_options[] = {
-    { "preallocation", "str", "Preallocation mode (allowed values: off, falloc, full)" },
-    { "size", "size", "Virtual disk size" },
-    { NULL, NULL, NULL },
+    { "preallocation", "str", "Preallocation mode (allowed values: off, falloc, full)", NULL },
+    { "size", "size", "Virtual disk size", NULL },
+    { NULL, NULL, NULL, NULL },
 };
 
 static int raw_create(const char *filename, Options *options, Error **err)

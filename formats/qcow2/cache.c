@@ -1,0 +1,237 @@
+/*
+ * cache.c - tables of one cluster (L2 tables, refcount blocks) in memory, written back in batches.
+ *
+ * At most half of the slots are dirty between changes (commit_if_crowded()), so a look-up that
+ * needs room always finds a clean table to drop; it never has to write.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/qcow2/qcow2.h"
+
+enum { CACHE_MIN_SLOTS = 16 };
+
+int cache_init(Cache *c, uint32_t cluster, uint64_t bytes)
+{
+    uint32_t hash = 1;
+
+    c->max = (uint32_t)MAX(bytes / cluster, (uint64_t)CACHE_MIN_SLOTS);
+    while (hash < c->max)
+        hash *= 2;
+    c->hash_mask = hash - 1;
+    c->slots = calloc(c->max, sizeof(*c->slots));
+    c->heads = malloc(hash * sizeof(*c->heads));
+    pthread_mutex_init(&c->lock, NULL);
+    if (!c->slots || !c->heads)
+        return -ENOMEM;
+    memset(c->heads, 0xff, hash * sizeof(*c->heads));
+    return 0;
+}
+
+void cache_free(Cache *c)
+{
+    for (uint32_t i = 0; c->slots && i < c->count; i++)
+        free(c->slots[i].buf);
+    free(c->slots);
+    free(c->heads);
+}
+
+/* Table positions are multiples of 512 at least. */
+static int32_t *head_of(Cache *c, uint64_t off)
+{
+    uint64_t h = (off >> 9) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return &c->heads[(h >> 32) & c->hash_mask];
+}
+
+static Slot *find(Cache *c, uint64_t off)
+{
+    for (int32_t i = *head_of(c, off); i >= 0; i = c->slots[i].next)
+        if (c->slots[i].off == off)
+            return &c->slots[i];
+    return NULL;
+}
+
+static void unlink_slot(Cache *c, Slot *s)
+{
+    int32_t *at = head_of(c, s->off), me = (int32_t)(s - c->slots);
+
+    while (*at != me)
+        at = &c->slots[*at].next;
+    *at = s->next;
+    s->off = 0;
+    if (s->dirty)
+        c->dirty--;
+    s->dirty = s->fresh = false;
+}
+
+static void link_slot(Cache *c, Slot *s, uint64_t off)
+{
+    int32_t *head = head_of(c, off);
+
+    s->off = off;
+    s->next = *head;
+    s->tick = ++c->tick;
+    *head = (int32_t)(s - c->slots);
+}
+
+/* An unused slot, or a clean one not used lately (the clock hand looks at a few). */
+static Slot *victim(Cache *c)
+{
+    Slot *best = NULL;
+
+    if (c->count < c->max)
+        return &c->slots[c->count++];
+    for (uint32_t seen = 0, good = 0; seen < c->max && good < 8; seen++) {
+        Slot *s = &c->slots[c->hand++ % c->max];
+
+        if (s->dirty)
+            continue;
+        good++;
+        if (!best || !s->off || c->tick - s->tick > c->tick - best->tick)
+            best = s;
+        if (!s->off)
+            break;
+    }
+    if (best && best->off)
+        unlink_slot(c, best);
+    return best;
+}
+
+/* Put `buf` (ours from now on) into the cache as the table at `off`. */
+static Slot *insert(Cache *c, uint64_t off, uint8_t *buf)
+{
+    Slot *s = victim(c);
+
+    if (!s)
+        return NULL;
+    free(s->buf);
+    s->buf = buf;
+    link_slot(c, s, off);
+    return s;
+}
+
+int cache_get_locked(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf)
+{
+    Slot *s = find(c, off);
+
+    if (!s) {
+        pthread_mutex_unlock(&c->lock);
+        AUTO_FREE uint8_t *fresh = malloc(q->cluster);
+        int ret = fresh ? node_pread(q->node->file, fresh, q->cluster, off) : -ENOMEM;
+        pthread_mutex_lock(&c->lock);
+        if (ret < 0)
+            return ret;
+        s = find(c, off); /* another thread may have been faster */
+        if (!s && (s = insert(c, off, fresh)))
+            take(&fresh);
+    }
+    if (!s)
+        return -ENOMEM;
+    s->tick = ++c->tick;
+    *buf = s->buf;
+    return 0;
+}
+
+int cache_get(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf)
+{
+    pthread_mutex_lock(&c->lock);
+    int ret = cache_get_locked(q, c, off, buf);
+    pthread_mutex_unlock(&c->lock);
+    return ret;
+}
+
+int cache_new(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf)
+{
+    AUTO_FREE uint8_t *zeros = calloc(1, q->cluster);
+
+    if (!zeros)
+        return -ENOMEM;
+    cache_forget(c, off);
+    pthread_mutex_lock(&c->lock);
+    Slot *s = insert(c, off, zeros);
+    if (s) {
+        *buf = take(&zeros);
+        s->dirty = s->fresh = true;
+        c->dirty++;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return s ? 0 : -ENOMEM;
+}
+
+void cache_dirty(Cache *c, uint64_t off)
+{
+    pthread_mutex_lock(&c->lock);
+    Slot *s = find(c, off);
+    if (s && !s->dirty) {
+        s->dirty = true;
+        c->dirty++;
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
+void cache_forget(Cache *c, uint64_t off)
+{
+    pthread_mutex_lock(&c->lock);
+    Slot *s = find(c, off);
+    if (s)
+        unlink_slot(c, s);
+    pthread_mutex_unlock(&c->lock);
+}
+
+bool cache_crowded(const Cache *c)
+{
+    return c->dirty > c->max / 2;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const Slot *x = *(Slot *const *)a, *y = *(Slot *const *)b;
+
+    return x->off < y->off ? -1 : x->off > y->off;
+}
+
+/* Tables that lie side by side go out in one request. */
+static int write_run(Qcow2 *q, Cache *c, Slot **run, int n)
+{
+    struct iovec iov[64];
+
+    for (int i = 0; i < n; i++)
+        iov[i] = (struct iovec) { run[i]->buf, q->cluster };
+    int ret = node_pwritev(q->node->file, iov, n, run[0]->off, 0);
+    for (int i = 0; i < n && ret == 0; i++) {
+        run[i]->dirty = run[i]->fresh = false;
+        c->dirty--;
+    }
+    return ret;
+}
+
+int cache_write(Qcow2 *q, Cache *c, bool only_fresh)
+{
+    int ret = 0;
+    uint32_t n = 0;
+
+    if (c->dirty == 0)
+        return 0;
+    pthread_mutex_lock(&c->lock);
+    AUTO_FREE Slot **list = malloc(c->dirty * sizeof(*list));
+    for (uint32_t i = 0; list && i < c->count; i++)
+        if (c->slots[i].dirty && (c->slots[i].fresh || !only_fresh))
+            list[n++] = &c->slots[i];
+    if (!list)
+        ret = -ENOMEM;
+    else
+        qsort(list, n, sizeof(*list), by_offset);
+    for (uint32_t i = 0; i < n && ret == 0;) {
+        int len = 1;
+
+        while (len < 64 && i + len < n &&
+               list[i + len]->off == list[i]->off + (uint64_t)len * q->cluster)
+            len++;
+        ret = write_run(q, c, list + i, len);
+        i += (uint32_t)len;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return ret;
+}

@@ -1,0 +1,326 @@
+/*
+ * create.c - new images, and changes of an image's outline: size, backing file, options.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/qcow2/qcow2.h"
+
+const OptionDesc qcow2_create_options[] = {
+    { "cluster_size", "size", "qcow2 cluster size", "65536" },
+    { "extended_l2", "bool (on/off)", "Extended L2 tables", "off" },
+    { "preallocation", "str", "Preallocation mode (allowed values: off, metadata, falloc, full)",
+      NULL },
+    { "compression_type", "str", "Compression method used for image cluster compression", "zlib" },
+    { "size", "size", "Virtual disk size", NULL },
+    { "compat", "str", "Compatibility level (v2 [0.10] or v3 [1.1])", NULL },
+    { "backing_file", "str", "File name of a base image", NULL },
+    { "backing_fmt", "str", "Image format of the base image", NULL },
+    { "lazy_refcounts", "bool (on/off)", "Postpone refcount updates", "off" },
+    { "refcount_bits", "num", "Width of a reference count entry in bits", "16" },
+    { NULL, NULL, NULL, NULL },
+};
+
+static const char *const compat_names[] = { "0.10", "v2", "1.1", "v3", NULL };
+static const char *const compression_names[] = { "zlib", "zstd", NULL };
+
+typedef struct {
+    uint64_t size, cluster_size, refcount_bits;
+    int compat, prealloc, compression;
+    bool lazy;
+    char *backing_file, *backing_format;
+} Plan;
+
+/* ---- options ------------------------------------------------------------------------------- */
+
+static int refuse_unsupported(Options *o, Error **err)
+{
+    static const char *const flags[] = { "extended_l2", "encryption", "data_file_raw" };
+    static const char *const texts[] = { "data_file", "encrypt.format" };
+    int ret = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(flags) && ret == 0; i++) {
+        bool on = false;
+
+        ret = options_take_bool(o, flags[i], &on, err);
+        if (ret == 0 && on)
+            ret = error_set(err, -ENOTSUP, "option '%s' is not supported", flags[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(texts) && ret == 0; i++)
+        if (options_has(o, texts[i]))
+            ret = error_set(err, -ENOTSUP, "option '%s' is not supported", texts[i]);
+    free(options_take(o, "nocow"));
+    return ret;
+}
+
+static int take_options(Plan *p, Options *o, Error **err)
+{
+    int ret = refuse_unsupported(o, err);
+
+    if (ret == 0)
+        ret = options_take_size(o, "size", &p->size, err);
+    if (ret == 0)
+        ret = options_take_size(o, "cluster_size", &p->cluster_size, err);
+    if (ret == 0)
+        ret = options_take_u64(o, "refcount_bits", &p->refcount_bits, err);
+    if (ret == 0)
+        ret = options_take_enum(o, "compat", compat_names, &p->compat, err);
+    if (ret == 0)
+        ret = options_take_enum(o, "preallocation", prealloc_names, &p->prealloc, err);
+    if (ret == 0)
+        ret = options_take_enum(o, "compression_type", compression_names, &p->compression, err);
+    if (ret == 0)
+        ret = options_take_bool(o, "lazy_refcounts", &p->lazy, err);
+    p->backing_file = options_take(o, "backing_file");
+    p->backing_format = options_take(o, "backing_fmt");
+    return ret == 0 ? options_end(o, "qcow2", err) : ret;
+}
+
+static int check_plan(const Plan *p, Error **err)
+{
+    bool v2 = p->compat < 2;
+
+    if (!is_pow2(p->cluster_size) || p->cluster_size < 512 || p->cluster_size > 2 << 20)
+        return error_set(err, -EINVAL, "Cluster size must be a power of two between 512 and 2048k");
+    if (!is_pow2(p->refcount_bits) || p->refcount_bits > 64)
+        return error_set(err, -EINVAL,
+                         "Refcount width must be a power of two and may not exceed 64 bits");
+    if (v2 && p->refcount_bits != 16)
+        return error_set(err, -EINVAL,
+                         "Different refcount widths than 16 bits require compatibility level 1.1 "
+                         "or above (use version=v3 or greater)");
+    if (v2 && (p->lazy || p->compression != COMPRESSION_ZLIB))
+        return error_set(err, -EINVAL,
+                         "Lazy refcounts and zstd are only supported with compatibility level 1.1 "
+                         "and above (use version=v3 or greater)");
+    uint64_t span = p->cluster_size * (p->cluster_size / 8);
+    if (div_round_up(p->size, span) > QCOW2_MAX_L1_BYTES / 8)
+        return error_set(err, -EFBIG,
+                         "Image size too large for file format (try using a larger "
+                         "cluster size)");
+    if (p->backing_file && strlen(p->backing_file) > QCOW2_MAX_BACKING_NAME)
+        return error_set(err, -EINVAL, "Backing file name too long");
+    return 0;
+}
+
+/* ---- creating ------------------------------------------------------------------------------ */
+
+/*
+ * The outline in order: header, refcount table, one refcount block, L1 table. Everything between is
+ * the allocator's: the image so far has a disk of size 0 and is opened to be grown.
+ */
+static int write_outline(Node *file, const Plan *p, Error **err)
+{
+    unsigned bits = (unsigned)__builtin_ctzll(p->cluster_size);
+    uint8_t table[8], counts[64] = { 0 };
+    Node image = { .file = file,
+                   .backing_file = p->backing_file,
+                   .backing_format = p->backing_format };
+    Qcow2 q = {
+        .node = &image,
+        .version = p->compat < 2 ? 2 : 3,
+        .cluster_bits = bits,
+        .cluster = (uint32_t)p->cluster_size,
+        .refcount_order = (unsigned)__builtin_ctzll(p->refcount_bits),
+        .compression = (Compression)p->compression,
+        .incompatible = p->compression ? INCOMPAT_COMPRESSION : 0,
+        .compatible = p->lazy ? COMPAT_LAZY : 0,
+        .l1_offset = 3 * p->cluster_size,
+        .reftable_offset = p->cluster_size,
+        .reftable_clusters = 1,
+    };
+    put_be64(table, 2 * p->cluster_size);
+    for (uint64_t i = 0; i < 4; i++)
+        refcount_write(&q, counts, i, 1);
+    int ret = node_pwrite_zeroes(file, 0, 4 * p->cluster_size, 0); /* a device has old bytes */
+    if (ret == 0)
+        ret = header_write(&q);
+    if (ret == 0)
+        ret = node_pwrite(file, table, sizeof(table), p->cluster_size);
+    if (ret == 0)
+        ret = node_pwrite(file, counts, sizeof(counts), 2 * p->cluster_size);
+    if (ret == -ENAMETOOLONG)
+        return error_set(err, ret, "the backing file's name does not fit into the header cluster");
+    return ret < 0 ? error_set(err, ret, "cannot write the header: %s", strerror(-ret)) : 0;
+}
+
+static int preallocate(Node *node, uint64_t from, uint64_t to, Prealloc mode, Error **err)
+{
+    Qcow2 *q = node->state;
+    uint64_t off = align_up(from, q->cluster), end = align_up(to, q->cluster);
+    int ret = 0;
+
+    while (off < end && ret == 0) {
+        Extent place = { .kind = EXTENT_DATA };
+
+        ret = map_reserve(node, off, MIN(end - off, l2_span(q)), &place);
+        if (ret == 0)
+            ret = map_publish(node, off, place.len, &place, 0);
+        off += place.len;
+    }
+    if (ret < 0)
+        return error_set(err, ret, "cannot preallocate: %s", strerror(-ret));
+    uint64_t bytes = q->high_water << q->cluster_bits;
+    if (bytes > node_size(node->file))
+        ret = node_resize(node->file, bytes, mode == PREALLOC_METADATA ? PREALLOC_OFF : mode, true,
+                          err);
+    return ret;
+}
+
+static int create_image(const char *filename, const Plan *p, Error **err)
+{
+    AUTO_NODE Node *file = NULL;
+    AUTO_NODE Node *node = NULL;
+    int ret = node_create_file(filename, &file, err);
+
+    if (ret == 0)
+        ret = write_outline(file, p, err);
+    if (ret < 0)
+        return ret;
+    node_unref(take(&file)); /* its lock goes with it */
+    ret =
+        node_open(filename, "qcow2", NULL, OPEN_RDWR | OPEN_NO_BACKING | OPEN_NO_FLUSH, &node, err);
+    if (ret == 0 && p->size)
+        ret = node_resize(node, p->size, (Prealloc)p->prealloc, false, err);
+    return ret;
+}
+
+int qcow2_create(const char *filename, Options *options, Error **err)
+{
+    Plan p = { .cluster_size = 65536, .refcount_bits = 16, .compat = 2 };
+    int ret = take_options(&p, options, err);
+
+    if (ret == 0)
+        ret = check_plan(&p, err);
+    if (ret == 0)
+        ret = create_image(filename, &p, err);
+    free(p.backing_file);
+    free(p.backing_format);
+    return ret;
+}
+
+/* ---- resizing ------------------------------------------------------------------------------ */
+
+static int grow(Qcow2 *q, uint64_t size, Prealloc prealloc, Error **err)
+{
+    uint64_t need = max_l1_entries(q, size), old = q->node->size;
+    int ret = 0;
+
+    if (need > QCOW2_MAX_L1_BYTES / 8)
+        return error_set(err, -EFBIG, "%" PRIu64 " bytes are too many for this cluster size", size);
+    if (need > q->l1_size && 8 * need <= q->cluster && q->l1_offset &&
+        q->l1_size == 0) { /* a new image's table already has its cluster */
+        uint64_t *l1 = calloc(need, 8);
+
+        ret = l1 ? l1_adopt(q, l1, (uint32_t)need, q->l1_offset) : -ENOMEM;
+    } else if (need > q->l1_size) {
+        ret = l1_move(q, (uint32_t)need);
+    }
+    if (ret < 0)
+        return error_set(err, ret, "cannot make the L1 table longer: %s", strerror(-ret));
+    q->node->size = size;
+    ret = header_update(q);
+    if (ret == 0 && prealloc != PREALLOC_OFF)
+        return preallocate(q->node, old, size, prealloc, err);
+    return ret;
+}
+
+/* The header first: a crash then leaves clusters beyond the end, which nobody sees. */
+static int shrink(Qcow2 *q, uint64_t size)
+{
+    uint64_t old_end = (uint64_t)q->l1_size * l2_span(q), off = align_up(size, q->cluster);
+    Extent hole = { .kind = EXTENT_HOLE };
+    int ret = commit_metadata(q);
+
+    q->node->size = size;
+    if (ret == 0)
+        ret = header_update(q);
+    if (ret == 0)
+        ret = barrier(q);
+    if (ret == 0 && off < old_end && !(q->version < 3 && q->node->backing_file))
+        ret = map_publish(q->node, off, old_end - off, &hole, REQ_MAY_UNMAP);
+    return ret == 0 ? commit_metadata(q) : ret;
+}
+
+int qcow2_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err)
+{
+    Qcow2 *q = node->state;
+
+    if (q->snapshot_count && q->version < 3)
+        return error_set(err, -ENOTSUP, "v2 images with snapshots cannot be resized");
+    int ret = size < node->size ? shrink(q, size) : grow(q, size, prealloc, err);
+    if (ret == 0)
+        ret = commit_metadata(q);
+    return ret == 0 ? barrier(q) : ret;
+}
+
+/* ---- other changes ------------------------------------------------------------------------- */
+
+int qcow2_change_backing(Node *node, const char *file, const char *format, Error **err)
+{
+    Qcow2 *q = node->state;
+    char *old_file = node->backing_file, *old_format = node->backing_format;
+
+    if (file && !*file)
+        file = NULL;
+    node->backing_file = (char *)file;
+    node->backing_format = file ? (char *)format : NULL;
+    int ret = header_write(q);
+    node->backing_file = old_file;
+    node->backing_format = old_format;
+    if (ret == 0)
+        ret = barrier(q);
+    if (ret < 0)
+        return error_set(err, ret, "cannot write the backing file's name: %s", strerror(-ret));
+    return 0;
+}
+
+int qcow2_make_empty(Node *node, Error **err)
+{
+    Qcow2 *q = node->state;
+    AUTO_FREE uint64_t *old = malloc(8 * (size_t)q->l1_size + 1);
+    int ret = old ? commit_metadata(q) : -ENOMEM;
+
+    if (ret == 0) {
+        memcpy(old, q->l1, 8 * (size_t)q->l1_size);
+        for (uint32_t i = 0; i < q->l1_size; i++)
+            if (q->l1[i])
+                l1_set(q, i, 0);
+        ret = tree_drop(q, old, q->l1_size);
+    }
+    if (ret == 0)
+        ret = commit_metadata(q);
+    if (ret == 0)
+        ret = barrier(q);
+    if (ret == 0 && q->snapshot_count == 0 && node->flags & OPEN_UNMAP)
+        q->packed_pos = 0;
+    return ret < 0 ? error_set(err, ret, "cannot drop the image's data: %s", strerror(-ret)) : 0;
+}
+
+int qcow2_amend(Node *node, Options *options, Progress *progress, Error **err)
+{
+    Qcow2 *q = node->state;
+    bool lazy = q->compatible & COMPAT_LAZY;
+    int compat = q->version == 2 ? 0 : 2, ret;
+
+    (void)progress;
+    ret = options_take_bool(options, "lazy_refcounts", &lazy, err);
+    if (ret == 0)
+        ret = options_take_enum(options, "compat", compat_names, &compat, err);
+    if (ret == 0)
+        ret = options_end(options, "amending a qcow2 image", err);
+    if (ret < 0)
+        return ret;
+    if (compat < 2 && q->version == 3)
+        return error_set(err, -ENOTSUP, "an image of version 3 cannot become version 2");
+    if (lazy && compat < 2)
+        return error_set(err, -EINVAL, "lazy refcounts need compat=1.1");
+    ret = commit_metadata(q);
+    q->version = compat < 2 ? 2 : 3;
+    q->compatible = lazy ? q->compatible | COMPAT_LAZY : q->compatible & ~COMPAT_LAZY;
+    if (ret == 0)
+        ret = header_write(q);
+    return ret == 0 ? barrier(q) : ret;
+}

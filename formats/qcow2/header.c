@@ -1,0 +1,350 @@
+/*
+ * header.c - the header cluster: fixed fields, extensions, backing file name.
+ *
+ * "Header" and "Header extensions". Extensions and header fields that we do not know are kept and
+ * written back in their order.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/qcow2/qcow2.h"
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+static int bad(Error **err, const char *field, unsigned at, uint64_t value, const char *must)
+{
+    return error_set(err, -EINVAL, "qcow2 header: %s at offset %u is %" PRIu64 ", %s", field, at,
+                     value, must);
+}
+
+/* A table of `bytes` at `off` must be aligned and end within 63 bits. */
+static int check_table(const Qcow2 *q, const char *field, unsigned at, uint64_t off, uint64_t bytes,
+                       Error **err)
+{
+    if (!is_metadata_aligned(q, off))
+        return bad(err, field, at, off, "not a multiple of the cluster size");
+    if (off > NODE_MAX_SIZE || bytes > NODE_MAX_SIZE - off)
+        return bad(err, field, at, off, "beyond 2^63");
+    return 0;
+}
+
+static int read_geometry(Qcow2 *q, const uint8_t *h, Error **err)
+{
+    q->version = get_be32(h + 4);
+    if (q->version != 2 && q->version != 3)
+        return bad(err, "version", 4, q->version, "only 2 and 3 are known");
+    q->cluster_bits = get_be32(h + 20);
+    if (q->cluster_bits < QCOW2_MIN_CLUSTER_BITS || q->cluster_bits > QCOW2_MAX_CLUSTER_BITS)
+        return bad(err, "cluster_bits", 20, q->cluster_bits, "not in 9..21");
+    q->cluster = UINT32_C(1) << q->cluster_bits;
+    q->l2_bits = q->cluster_bits - 3;
+    q->node->cluster = q->cluster;
+    q->node->size = get_be64(h + 24);
+    if (q->node->size > NODE_MAX_SIZE)
+        return bad(err, "size", 24, q->node->size, "more than 2^63-1");
+    if (get_be32(h + 32))
+        return bad(err, "crypt_method", 32, get_be32(h + 32), "encrypted images are not supported");
+    return 0;
+}
+
+static int read_tables(Qcow2 *q, const uint8_t *h, Error **err)
+{
+    q->l1_size = get_be32(h + 36);
+    q->l1_offset = get_be64(h + 40);
+    if (q->l1_size > QCOW2_MAX_L1_BYTES / 8)
+        return bad(err, "l1_size", 36, q->l1_size, "more than 4194304");
+    if (q->l1_size < max_l1_entries(q, q->node->size))
+        return bad(err, "l1_size", 36, q->l1_size, "too small for the size of the disk");
+    int ret = check_table(q, "l1_table_offset", 40, q->l1_offset, 8 * (uint64_t)q->l1_size, err);
+    if (ret < 0)
+        return ret;
+    q->reftable_offset = get_be64(h + 48);
+    q->reftable_clusters = get_be32(h + 56);
+    if (q->reftable_clusters > (uint32_t)QCOW2_MAX_REFTABLE_BYTES >> q->cluster_bits)
+        return bad(err, "refcount_table_clusters", 56, q->reftable_clusters, "more than 8 MiB");
+    if (q->reftable_clusters == 0 && !(q->node->flags & OPEN_CHECK))
+        return bad(err, "refcount_table_clusters", 56, 0, "there is no refcount table");
+    ret = check_table(q, "refcount_table_offset", 48, q->reftable_offset,
+                      (uint64_t)q->reftable_clusters << q->cluster_bits, err);
+    if (ret < 0)
+        return ret;
+    q->snapshot_count = get_be32(h + 60);
+    q->snapshots_offset = get_be64(h + 64);
+    if (q->snapshot_count > QCOW2_MAX_SNAPSHOTS)
+        return bad(err, "nb_snapshots", 60, q->snapshot_count, "more than 65536");
+    return check_table(q, "snapshots_offset", 64, q->snapshots_offset, QCOW2_MAX_SNAPSHOT_TABLE,
+                       err);
+}
+
+static int read_v3(Qcow2 *q, const uint8_t *h, Error **err)
+{
+    q->refcount_order = 4;
+    q->header_length = QCOW2_V2_HEADER;
+    if (q->version == 2)
+        return 0;
+    q->incompatible = get_be64(h + 72);
+    q->compatible = get_be64(h + 80);
+    q->autoclear = get_be64(h + 88);
+    q->refcount_order = get_be32(h + 96);
+    q->header_length = get_be32(h + 100);
+    if (q->refcount_order > QCOW2_MAX_REFCOUNT_ORDER)
+        return bad(err, "refcount_order", 96, q->refcount_order, "more than 6");
+    if (q->header_length < QCOW2_V3_HEADER || q->header_length > q->cluster)
+        return bad(err, "header_length", 100, q->header_length, "not in 104..cluster size");
+    if (q->header_length > QCOW2_V3_HEADER)
+        q->compression = h[104];
+    if (q->compression > COMPRESSION_ZSTD)
+        return bad(err, "compression_type", 104, q->compression, "only 0 (zlib) and 1 (zstd)");
+    if ((q->compression != COMPRESSION_ZLIB) != !!(q->incompatible & INCOMPAT_COMPRESSION))
+        return bad(err, "compression_type", 104, q->compression,
+                   "but the incompatible feature bit 3 says otherwise");
+    return 0;
+}
+
+/* The name of an unknown bit, from the image's own table ("Feature name table"). */
+static void feature_name(const Qcow2 *q, unsigned bit, char name[47])
+{
+    snprintf(name, 47, "bit %u", bit);
+    for (const Extension *e = q->extensions; e; e = e->next)
+        for (uint32_t at = 0; e->type == EXT_FEATURE_NAMES && at + 48 <= e->len; at += 48)
+            if (e->data[at] == 0 && e->data[at + 1] == bit && e->data[at + 2])
+                snprintf(name, 47, "%.46s", (const char *)e->data + at + 2);
+}
+
+static int check_features(const Qcow2 *q, Error **err)
+{
+    uint64_t unknown = q->incompatible & ~INCOMPAT_KNOWN;
+    char name[47];
+
+    if (unknown & INCOMPAT_DATA_FILE)
+        return error_set(err, -ENOTSUP, "qcow2: external data files are not supported");
+    if (unknown & INCOMPAT_EXTENDED_L2)
+        return error_set(err, -ENOTSUP, "qcow2: extended L2 entries are not supported");
+    if (unknown) {
+        feature_name(q, (unsigned)__builtin_ctzll(unknown), name);
+        return error_set(err, -ENOTSUP, "Unsupported qcow2 feature(s): %s", name);
+    }
+    if (q->incompatible & INCOMPAT_CORRUPT && q->node->writable && !(q->node->flags & OPEN_CHECK))
+        return error_set(err, -EACCES,
+                         "qcow2: Image is corrupt; cannot be opened read/write (repair it: check "
+                         "-r all)");
+    return 0;
+}
+
+static int add_extension(Qcow2 *q, uint32_t type, const uint8_t *data, uint32_t len)
+{
+    Extension **at = &q->extensions, *e = calloc(1, sizeof(*e));
+    unsigned n = 0;
+
+    if (!e || !(e->data = malloc(len ? len : 1))) {
+        free(e);
+        return -ENOMEM;
+    }
+    e->type = type;
+    e->len = len;
+    memcpy(e->data, data, len);
+    while (*at && ++n)
+        at = &(*at)->next;
+    *at = e;
+    return n < QCOW2_MAX_EXTENSIONS ? 0 : -E2BIG;
+}
+
+static int read_extensions(Qcow2 *q, const uint8_t *cluster, uint32_t end, Error **err)
+{
+    uint32_t at = q->header_length;
+
+    while (at + 8 <= end && get_be32(cluster + at) != EXT_END) {
+        uint32_t type = get_be32(cluster + at), len = get_be32(cluster + at + 4);
+
+        at += 8;
+        if (len > end - at)
+            return error_set(err, -EINVAL,
+                             "qcow2 header: extension 0x%08" PRIx32 " at offset %" PRIu32
+                             " has length %" PRIu32 ", beyond the header's end %" PRIu32,
+                             type, at - 8, len, end);
+        if (type == EXT_BACKING_FORMAT) {
+            free(q->node->backing_format);
+            q->node->backing_format = strndup((const char *)cluster + at, len);
+        }
+        int ret = add_extension(q, type, cluster + at, len);
+        if (ret < 0)
+            return error_set(err, ret, "qcow2 header: too many extensions");
+        at += (uint32_t)align_up(len, 8);
+    }
+    return 0;
+}
+
+static int read_backing_name(Qcow2 *q, const uint8_t *cluster, Error **err)
+{
+    uint64_t off = get_be64(cluster + 8);
+    uint32_t len = get_be32(cluster + 16);
+
+    if (off == 0)
+        return 0;
+    if (len > QCOW2_MAX_BACKING_NAME)
+        return bad(err, "backing_file_size", 16, len, "more than 1023");
+    if (off < q->header_length || off > q->cluster || len > q->cluster - off)
+        return bad(err, "backing_file_offset", 8, off, "outside the first cluster");
+    if (memchr(cluster + off, 0, len))
+        return bad(err, "backing_file", (unsigned)off, 0, "a NUL byte inside the name");
+    q->node->backing_file = len ? strndup((const char *)cluster + off, len) : NULL;
+    return 0;
+}
+
+int header_read(Node *node, Error **err)
+{
+    Qcow2 *q = node->state;
+    uint8_t h[QCOW2_OWN_HEADER];
+    int ret = node_pread(node->file, h, sizeof(h), 0);
+
+    if (ret < 0)
+        return error_set(err, ret, "cannot read the qcow2 header: %s", strerror(-ret));
+    if (get_be32(h) != QCOW2_MAGIC)
+        return bad(err, "magic", 0, get_be32(h), "this is not a qcow2 image");
+    if ((ret = read_geometry(q, h, err)) < 0 || (ret = read_v3(q, h, err)) < 0)
+        return ret;
+    AUTO_FREE uint8_t *cluster = malloc(q->cluster);
+    if (!cluster)
+        return error_set(err, -ENOMEM, "no memory for the header");
+    ret = node_pread(node->file, cluster, q->cluster, 0);
+    if (ret < 0)
+        return error_set(err, ret, "cannot read the qcow2 header: %s", strerror(-ret));
+    uint64_t end = get_be64(h + 8) ? MIN(get_be64(h + 8), (uint64_t)q->cluster) : q->cluster;
+    if (q->header_length > QCOW2_OWN_HEADER) {
+        q->header_tail_len = q->header_length - QCOW2_OWN_HEADER;
+        q->header_tail = malloc(q->header_tail_len);
+        if (q->header_tail)
+            memcpy(q->header_tail, cluster + QCOW2_OWN_HEADER, q->header_tail_len);
+    }
+    if ((ret = read_backing_name(q, cluster, err)) < 0 ||
+        (ret = read_extensions(q, cluster, (uint32_t)end, err)) < 0 ||
+        (ret = check_features(q, err)) < 0)
+        return ret;
+    return read_tables(q, h, err);
+}
+
+void header_free(Qcow2 *q)
+{
+    for (Extension *e = q->extensions, *next; e; e = next) {
+        next = e->next;
+        free(e->data);
+        free(e);
+    }
+    free(q->header_tail);
+}
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+static const struct {
+    uint8_t type, bit;
+    const char *name;
+} feature_names[] = {
+    { 0, 0, "dirty bit" },        { 0, 1, "corrupt bit" },         { 0, 2, "external data file" },
+    { 0, 3, "compression type" }, { 0, 4, "extended L2 entries" }, { 1, 0, "lazy refcounts" },
+    { 2, 0, "bitmaps" },          { 2, 1, "raw external data" },
+};
+
+static uint32_t own_header_length(const Qcow2 *q)
+{
+    return q->version == 2 ? QCOW2_V2_HEADER : QCOW2_OWN_HEADER + q->header_tail_len;
+}
+
+static void fixed_fields(const Qcow2 *q, uint8_t *h)
+{
+    put_be32(h, QCOW2_MAGIC);
+    put_be32(h + 4, q->version);
+    put_be32(h + 20, q->cluster_bits);
+    put_be64(h + 24, q->node->size);
+    put_be32(h + 36, q->l1_size);
+    put_be64(h + 40, q->l1_offset);
+    put_be64(h + 48, q->reftable_offset);
+    put_be32(h + 56, q->reftable_clusters);
+    put_be32(h + 60, q->snapshot_count);
+    put_be64(h + 64, q->snapshots_offset);
+    if (q->version == 2)
+        return;
+    put_be64(h + 72, q->incompatible);
+    put_be64(h + 80, q->compatible);
+    put_be64(h + 88, q->autoclear);
+    put_be32(h + 96, q->refcount_order);
+}
+
+int header_update(Qcow2 *q)
+{
+    uint8_t h[QCOW2_V3_HEADER];
+    size_t len = q->version == 2 ? QCOW2_V2_HEADER : 100;
+    int ret = node_pread(q->node->file, h, sizeof(h), 0);
+
+    if (ret < 0)
+        return ret;
+    fixed_fields(q, h);
+    return node_pwrite(q->node->file, h, len, 0);
+}
+
+/* False if it does not fit before `end`. */
+static bool put_extension(uint8_t *cluster, uint32_t *at, uint32_t end, uint32_t type,
+                          const void *data, uint32_t len)
+{
+    uint64_t room = 8 + align_up(len, 8);
+
+    if (*at + room + 8 > end) /* the end mark must fit, too */
+        return false;
+    put_be32(cluster + *at, type);
+    put_be32(cluster + *at + 4, len);
+    memcpy(cluster + *at + 8, data, len);
+    *at += (uint32_t)room;
+    return true;
+}
+
+static void put_feature_names(const Qcow2 *q, uint8_t *cluster, uint32_t *at, uint32_t end)
+{
+    uint8_t table[48 * ARRAY_LEN(feature_names)] = { 0 };
+
+    if (q->version == 2)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(feature_names); i++) {
+        table[48 * i] = feature_names[i].type;
+        table[48 * i + 1] = feature_names[i].bit;
+        strncpy((char *)table + 48 * i + 2, feature_names[i].name, 46);
+    }
+    put_extension(cluster, at, end, EXT_FEATURE_NAMES, table, sizeof(table)); /* only a help */
+}
+
+int header_write(Qcow2 *q)
+{
+    const char *name = q->node->backing_file, *format = q->node->backing_format;
+    uint32_t name_len = name ? (uint32_t)strlen(name) : 0, at = own_header_length(q);
+    AUTO_FREE uint8_t *c = calloc(1, q->cluster);
+
+    if (!c)
+        return -ENOMEM;
+    if (name_len > QCOW2_MAX_BACKING_NAME || at + 8 + name_len > q->cluster)
+        return -ENAMETOOLONG;
+    uint32_t end = q->cluster - name_len;
+    q->header_length = at;
+    fixed_fields(q, c);
+    if (q->version == 3) {
+        put_be32(c + 100, q->header_length);
+        c[104] = (uint8_t)q->compression;
+        if (q->header_tail_len)
+            memcpy(c + QCOW2_OWN_HEADER, q->header_tail, q->header_tail_len);
+    }
+    if (name && format &&
+        !put_extension(c, &at, end, EXT_BACKING_FORMAT, format, (uint32_t)strlen(format)))
+        return -ENAMETOOLONG;
+    for (const Extension *e = q->extensions; e; e = e->next)
+        if (e->type != EXT_BACKING_FORMAT && e->type != EXT_FEATURE_NAMES &&
+            !put_extension(c, &at, end, e->type, e->data, e->len))
+            return -ENOSPC;
+    put_feature_names(q, c, &at, end);
+    at += 8; /* the end mark */
+    if (name) {
+        put_be64(c + 8, at);
+        put_be32(c + 16, name_len);
+        memcpy(c + at, name, name_len);
+    }
+    return node_pwrite(q->node->file, c, MIN(align_up(at + name_len, 512), (uint64_t)q->cluster),
+                       0);
+}

@@ -1,0 +1,279 @@
+/*
+ * qcow2.h - what the files of the qcow2 driver share.
+ *
+ * The format is described in QEMU's docs/interop/qcow2.txt; section names in comments are from
+ * there.
+ *
+ * Who writes what, and when, is docs/BLOCK.md, "What may reach the disk when". The functions here
+ * run with the node's change lock and map lock held (change), or with the map lock for reading
+ * (look up), or while the image is not shared yet (open), as each declaration says.
+ */
+#ifndef FORMATS_QCOW2_QCOW2_H
+#define FORMATS_QCOW2_QCOW2_H
+
+#include "base/endian.h"
+#include "base/math.h"
+#include "block/driver.h"
+
+/* "Header" */
+enum {
+    QCOW2_MAGIC = 0x514649fb,
+    QCOW2_V2_HEADER = 72,
+    QCOW2_V3_HEADER = 104,
+    QCOW2_OWN_HEADER = 112, /* with the compression type, padded to 8 */
+    QCOW2_MIN_CLUSTER_BITS = 9,
+    QCOW2_MAX_CLUSTER_BITS = 21,
+    QCOW2_MAX_REFCOUNT_ORDER = 6,
+    QCOW2_MAX_BACKING_NAME = 1023,
+};
+
+/* Caps on what an image may make us allocate */
+enum {
+    QCOW2_MAX_L1_BYTES = 32 << 20,
+    QCOW2_MAX_REFTABLE_BYTES = 8 << 20,
+    QCOW2_MAX_SNAPSHOTS = 65536,
+    QCOW2_MAX_SNAPSHOT_TABLE = 64 << 20,
+    QCOW2_MAX_SNAPSHOT_EXTRA = 1024,
+    QCOW2_MAX_EXTENSIONS = 256,
+    QCOW2_L2_CACHE_BYTES = 32 << 20,
+    QCOW2_REFBLOCK_CACHE_BYTES = 16 << 20,
+};
+
+/* "Feature bits" */
+#define INCOMPAT_DIRTY       (UINT64_C(1) << 0)
+#define INCOMPAT_CORRUPT     (UINT64_C(1) << 1)
+#define INCOMPAT_DATA_FILE   (UINT64_C(1) << 2)
+#define INCOMPAT_COMPRESSION (UINT64_C(1) << 3)
+#define INCOMPAT_EXTENDED_L2 (UINT64_C(1) << 4)
+#define INCOMPAT_KNOWN       (INCOMPAT_DIRTY | INCOMPAT_CORRUPT | INCOMPAT_COMPRESSION)
+#define COMPAT_LAZY          (UINT64_C(1) << 0)
+#define AUTOCLEAR_BITMAPS    (UINT64_C(1) << 0)
+
+/* "Cluster mapping" */
+#define L1_OFFSET       UINT64_C(0x00fffffffffffe00)
+#define L1_RESERVED     UINT64_C(0x7f000000000001ff)
+#define L2_OFFSET       UINT64_C(0x00fffffffffffe00)
+#define L2_RESERVED     UINT64_C(0x3f000000000001fe)
+#define L2_ZERO         UINT64_C(1)
+#define L2_COMPRESSED   (UINT64_C(1) << 62)
+#define ENTRY_COPIED    (UINT64_C(1) << 63)
+#define REFTABLE_OFFSET UINT64_C(0xfffffffffffffe00)
+
+typedef enum { COMPRESSION_ZLIB, COMPRESSION_ZSTD } Compression;
+
+/* "Header extensions": those we do not use are kept as they are */
+#define EXT_END            UINT32_C(0)
+#define EXT_BACKING_FORMAT UINT32_C(0xe2792aca)
+#define EXT_FEATURE_NAMES  UINT32_C(0x6803f857)
+#define EXT_BITMAPS        UINT32_C(0x23852875)
+
+typedef struct Extension {
+    uint32_t type, len;
+    uint8_t *data;
+    struct Extension *next;
+} Extension;
+
+typedef struct Snapshot {
+    SnapshotInfo info;
+    uint64_t l1_offset;
+    uint32_t l1_size;
+    uint8_t *extra; /* beyond what we know, kept */
+    uint32_t extra_len;
+} Snapshot;
+
+/* A cached table of one cluster: an L2 table or a refcount block. */
+typedef struct {
+    uint64_t off; /* 0: free */
+    uint8_t *buf; /* as on disk, big endian */
+    uint32_t tick;
+    int32_t next; /* in its hash chain, -1 ends */
+    bool dirty;
+    bool fresh; /* nothing on disk refers to it yet, so it may be written at any time */
+} Slot;
+
+typedef struct Cache {
+    pthread_mutex_t lock; /* look-ups load tables on many threads */
+    Slot *slots;
+    int32_t *heads;
+    uint32_t count, max, hash_mask, dirty, tick, hand;
+} Cache;
+
+/* The clusters that hold metadata, so that nothing else is ever written there. */
+typedef struct MetaSet {
+    uint64_t *keys; /* cluster index plus one; 0 is empty */
+    size_t count, room;
+} MetaSet;
+
+/* Space whose last reference went away in memory, but not yet on disk. */
+typedef struct {
+    uint64_t cluster, count;
+} Pending;
+
+typedef struct Qcow2 {
+    Node *node;
+    unsigned version, cluster_bits, l2_bits, refcount_order;
+    uint32_t cluster;
+    uint32_t header_length;
+    uint64_t incompatible, compatible, autoclear;
+    Compression compression;
+    Extension *extensions;
+    uint8_t *header_tail; /* header fields behind those that we know */
+    uint32_t header_tail_len;
+
+    uint64_t *l1; /* host byte order; guarded by the map lock */
+    uint64_t l1_offset;
+    uint32_t l1_size;
+    uint8_t *l1_dirty; /* one a 512-byte sector of the table */
+    bool l1_any_dirty;
+
+    uint64_t *reftable; /* host byte order */
+    uint64_t reftable_offset;
+    uint32_t reftable_size;     /* entries, in memory */
+    uint32_t reftable_clusters; /* on disk */
+    bool reftable_dirty;
+
+    Cache l2_cache, ref_cache;
+    MetaSet meta;
+    Pending *pending;
+    size_t pending_count, pending_room;
+    uint64_t pending_clusters;
+    uint64_t free_hint;  /* no free cluster before this one */
+    uint64_t high_water; /* clusters from here on were never used: they read as zeros */
+    uint64_t packed_pos; /* where the next compressed cluster may start; 0: nowhere */
+
+    Snapshot *snapshots;
+    uint32_t snapshot_count;
+    uint64_t snapshots_offset, snapshots_bytes;
+    bool lazy, broken; /* broken: damage was found while writing; no more changes */
+} Qcow2;
+
+static inline uint32_t l2_entries(const Qcow2 *q)
+{
+    return UINT32_C(1) << q->l2_bits;
+}
+
+/* Guest bytes that one L2 table maps */
+static inline uint64_t l2_span(const Qcow2 *q)
+{
+    return (uint64_t)q->cluster << q->l2_bits;
+}
+
+static inline uint64_t refblock_entries(const Qcow2 *q)
+{
+    return UINT64_C(1) << (q->cluster_bits + 3 - q->refcount_order);
+}
+
+static inline uint64_t refcount_max(const Qcow2 *q)
+{
+    return q->refcount_order == 6 ? UINT64_MAX : (UINT64_C(1) << (1 << q->refcount_order)) - 1;
+}
+
+static inline uint64_t max_l1_entries(const Qcow2 *q, uint64_t size)
+{
+    return div_round_up(size, l2_span(q));
+}
+
+static inline bool is_metadata_aligned(const Qcow2 *q, uint64_t off)
+{
+    return (off & (q->cluster - 1)) == 0;
+}
+
+/* header.c (open, change) */
+int header_read(Node *node, Error **err);
+int header_write(Qcow2 *q);  /* the whole header cluster, with extensions and names */
+int header_update(Qcow2 *q); /* only the fixed fields: small enough to be written at once */
+void header_free(Qcow2 *q);
+
+/* cache.c */
+int cache_init(Cache *c, uint32_t cluster, uint64_t bytes);
+void cache_free(Cache *c);
+/* With c->lock held, and still so on return (it is dropped around reading from disk). */
+int cache_get_locked(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf);
+/* (change) *buf is good until the next call on this cache */
+int cache_get(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf);
+/* (change) a new table, all zeros, dirty and fresh */
+int cache_new(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf);
+void cache_dirty(Cache *c, uint64_t off);
+void cache_forget(Cache *c, uint64_t off);
+/* Write dirty tables (only_fresh: those that nothing refers to); they become clean. */
+int cache_write(Qcow2 *q, Cache *c, bool only_fresh);
+bool cache_crowded(const Cache *c); /* too many dirty tables */
+
+/* commit.c (change lock held; look-ups may go on) */
+int commit_metadata(Qcow2 *q);
+int commit_if_crowded(Qcow2 *q);
+int barrier(Qcow2 *q);
+void l1_set(Qcow2 *q, uint32_t index, uint64_t entry);
+
+/* refcount.c (change) */
+int refcount_open(Qcow2 *q, Error **err);
+int refcount_get(Qcow2 *q, uint64_t cluster, uint64_t *count);
+int refcount_add(Qcow2 *q, uint64_t cluster, int delta);
+uint64_t refcount_read(const Qcow2 *q, const uint8_t *block, uint64_t i);
+void refcount_write(const Qcow2 *q, uint8_t *block, uint64_t i, uint64_t value);
+int alloc_clusters(Qcow2 *q, uint64_t n, uint64_t *off);
+int alloc_metadata(Qcow2 *q, uint64_t n, uint64_t *off);
+/* Make sure that a block covers `cluster` (the repair of counts needs one) */
+int refcount_cover(Qcow2 *q, uint64_t cluster);
+int alloc_packed(Qcow2 *q, uint32_t len, uint64_t *pos);
+/* References that went away in memory; counted down once that is on disk */
+int free_later(Qcow2 *q, uint64_t off, uint64_t bytes);
+int free_apply_pending(Qcow2 *q);
+
+/* meta.c (change; meta_hit also while looking up) */
+int meta_build(Qcow2 *q);
+int meta_add(Qcow2 *q, uint64_t off, uint64_t bytes);
+void meta_remove(Qcow2 *q, uint64_t off, uint64_t bytes);
+bool meta_hit(const Qcow2 *q, uint64_t off, uint64_t bytes);
+void meta_free(Qcow2 *q);
+/* Damage was found: say so once, set the corrupt bit, refuse further changes. Returns -EIO. */
+int damage(Qcow2 *q, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* map.c */
+int map_extent(Node *node, uint64_t off, uint64_t len, Extent *ext);
+int map_reserve(Node *node, uint64_t off, uint64_t len, Extent *place);
+int map_publish(Node *node, uint64_t off, uint64_t len, const Extent *place, unsigned flags);
+int map_release(Node *node, const Extent *place);
+/* Where the compressed cluster of an L2 entry lies */
+void packed_place(const Qcow2 *q, uint64_t entry, uint64_t *pos, uint32_t *len);
+
+/* pack.c */
+int pack_cluster(Node *node, const void *in, size_t len, void *out, size_t *packed_len);
+int unpack_cluster(Node *node, const void *packed, size_t packed_len, void *out, size_t len);
+
+/* tree.c (change): whole L1 trees */
+int l1_read(Qcow2 *q, uint64_t off, uint32_t size, uint64_t **l1);
+int l1_write_table(Qcow2 *q, const uint64_t *l1, uint32_t size, uint64_t off);
+/* One reference more to everything below; undone if it fails. */
+int tree_hold(Qcow2 *q, const uint64_t *l1, uint32_t size);
+/* One reference less to everything below, once that is on disk. */
+int tree_drop(Qcow2 *q, const uint64_t *l1, uint32_t size);
+/* The "copied" flags of the active tree say again what the counts are. */
+int tree_fix_copied(Qcow2 *q);
+/* Make `l1` (`size` entries, already written to `off`) the active table in memory. */
+int l1_adopt(Qcow2 *q, uint64_t *l1, uint32_t size, uint64_t off);
+/* A new, longer place for the active table; commits, and switches the header over. */
+int l1_move(Qcow2 *q, uint32_t size);
+
+/* snapshot.c */
+int snapshots_open(Qcow2 *q, Error **err);
+void snapshots_free(Qcow2 *q);
+int snapshot_list(Node *node, SnapshotInfo **list, size_t *count, Error **err);
+int snapshot_create(Node *node, const SnapshotInfo *info, Error **err);
+int snapshot_apply(Node *node, const char *id_or_name, Error **err);
+int snapshot_delete(Node *node, const char *id_or_name, Error **err);
+int snapshot_load(Node *node, const char *id_or_name, Error **err);
+
+/* check.c */
+int qcow2_check(Node *node, unsigned fix, CheckReport *report, void *opaque, CheckResult *result,
+                Error **err);
+
+/* create.c */
+extern const OptionDesc qcow2_create_options[];
+int qcow2_create(const char *filename, Options *options, Error **err);
+int qcow2_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err);
+int qcow2_change_backing(Node *node, const char *file, const char *format, Error **err);
+int qcow2_make_empty(Node *node, Error **err);
+int qcow2_amend(Node *node, Options *options, Progress *progress, Error **err);
+
+#endif

@@ -1,0 +1,380 @@
+/*
+ * refcount.c - who uses which cluster: reference counts, allocation, deferred freeing.
+ *
+ * "Refcount table, refcount blocks". Counts go up at once (in the cache; on disk before any
+ * reference is), and down only after the lost reference is gone from the disk (free_later()).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/qcow2/qcow2.h"
+
+/* ---- counts of one block ------------------------------------------------------------------- */
+
+uint64_t refcount_read(const Qcow2 *q, const uint8_t *block, uint64_t i)
+{
+    unsigned bits = 1u << q->refcount_order;
+
+    switch (q->refcount_order) {
+    case 3: return block[i];
+    case 4: return get_be16(block + 2 * i);
+    case 5: return get_be32(block + 4 * i);
+    case 6: return get_be64(block + 8 * i);
+    default: return block[i * bits / 8] >> (i * bits % 8) & ((1u << bits) - 1);
+    }
+}
+
+void refcount_write(const Qcow2 *q, uint8_t *block, uint64_t i, uint64_t value)
+{
+    unsigned bits = 1u << q->refcount_order, shift = (unsigned)(i * bits % 8);
+    uint8_t *byte = block + i * bits / 8, mask = (uint8_t)(((1u << (bits & 7)) - 1) << shift);
+
+    switch (q->refcount_order) {
+    case 3: block[i] = (uint8_t)value; break;
+    case 4: put_be16(block + 2 * i, (uint16_t)value); break;
+    case 5: put_be32(block + 4 * i, (uint32_t)value); break;
+    case 6: put_be64(block + 8 * i, value); break;
+    default: *byte = (uint8_t)((*byte & ~mask) | (value << shift));
+    }
+}
+
+/* *block is NULL if no block covers the index. */
+static int load_block(Qcow2 *q, uint64_t index, uint8_t **block)
+{
+    *block = NULL;
+    if (index >= q->reftable_size || q->reftable[index] == 0)
+        return 0;
+    uint64_t off = q->reftable[index] & REFTABLE_OFFSET;
+    if (!is_metadata_aligned(q, off) || off > NODE_MAX_SIZE - q->cluster)
+        return damage(q, "refcount table entry %" PRIu64 " is 0x%" PRIx64 ", not a cluster", index,
+                      q->reftable[index]);
+    return cache_get(q, &q->ref_cache, off, block);
+}
+
+int refcount_get(Qcow2 *q, uint64_t cluster, uint64_t *count)
+{
+    uint64_t n = refblock_entries(q);
+    uint8_t *block;
+    int ret = load_block(q, cluster / n, &block);
+
+    *count = ret == 0 && block ? refcount_read(q, block, cluster % n) : 0;
+    return ret;
+}
+
+int refcount_add(Qcow2 *q, uint64_t cluster, int delta)
+{
+    uint64_t n = refblock_entries(q);
+    uint8_t *block;
+    int ret = load_block(q, cluster / n, &block);
+
+    if (ret < 0)
+        return ret;
+    uint64_t count = block ? refcount_read(q, block, cluster % n) : 0;
+    if (!block || (delta < 0 && count == 0))
+        return damage(q, "cluster %" PRIu64 " is used, but its reference count is 0", cluster);
+    if (delta > 0 && count == refcount_max(q))
+        return -ERANGE;
+    refcount_write(q, block, cluster % n, count + (uint64_t)(int64_t)delta);
+    cache_dirty(&q->ref_cache, q->reftable[cluster / n] & REFTABLE_OFFSET);
+    return 0;
+}
+
+int refcount_open(Qcow2 *q, Error **err)
+{
+    size_t bytes = (size_t)q->reftable_clusters << q->cluster_bits;
+
+    q->reftable_size = (uint32_t)(bytes / 8);
+    q->reftable = malloc(bytes ? bytes : 1);
+    if (!q->reftable)
+        return error_set(err, -ENOMEM, "no memory for the refcount table");
+    int ret = node_pread(q->node->file, q->reftable, bytes, q->reftable_offset);
+    if (ret < 0)
+        return error_set(err, ret, "cannot read the refcount table: %s", strerror(-ret));
+    for (uint32_t i = 0; i < q->reftable_size; i++)
+        q->reftable[i] = be64toh(q->reftable[i]);
+    q->high_water = div_round_up(node_size(q->node->file), q->cluster);
+    return 0;
+}
+
+/* ---- finding space ------------------------------------------------------------------------- */
+
+/* The first `n` clusters in a row with count 0, from the hint on. Uncovered ones are free. */
+static int find_run(Qcow2 *q, uint64_t n, uint64_t *first)
+{
+    uint64_t per = refblock_entries(q), c = q->free_hint, run = 0, index = UINT64_MAX;
+    uint64_t limit = (L2_OFFSET >> q->cluster_bits) - n;
+    uint8_t *block = NULL;
+
+    while (run < n) {
+        if (c / per != index) {
+            index = c / per;
+            int ret = load_block(q, index, &block);
+            if (ret < 0)
+                return ret;
+        }
+        if (c > limit)
+            return -EFBIG;
+        if (!block) {
+            uint64_t step = MIN(per - c % per, n - run);
+
+            run += step;
+            c += step;
+        } else {
+            run = refcount_read(q, block, c % per) ? 0 : run + 1;
+            c++;
+        }
+    }
+    *first = c - run;
+    return 0;
+}
+
+static int reftable_move(Qcow2 *q);
+
+/* Make room for `index` in memory; the table on disk follows. */
+static int reftable_grow(Qcow2 *q, uint64_t index)
+{
+    uint64_t per = q->cluster / 8, want = align_up(index + index / 2 + 4, per);
+
+    if (index >= QCOW2_MAX_REFTABLE_BYTES / 8)
+        return -EFBIG;
+    want = MIN(want, (uint64_t)QCOW2_MAX_REFTABLE_BYTES / 8);
+    uint64_t *table = realloc(q->reftable, want * 8);
+    if (!table)
+        return -ENOMEM;
+    memset(table + q->reftable_size, 0, (want - q->reftable_size) * 8);
+    q->reftable = table;
+    q->reftable_size = (uint32_t)want;
+    return reftable_move(q);
+}
+
+/* A block for range `index`, placed at the free cluster `at`, which is covered or in that range. */
+static int add_block(Qcow2 *q, uint64_t index, uint64_t at)
+{
+    uint64_t per = refblock_entries(q), off = at << q->cluster_bits;
+    uint8_t *block;
+    int ret = meta_hit(q, off, q->cluster)
+                  ? damage(q, "cluster %" PRIu64 " holds metadata, but has no reference count", at)
+                  : 0;
+
+    if (ret == 0 && at / per != index)
+        ret = refcount_add(q, at, 1);
+    if (ret == 0)
+        ret = cache_new(q, &q->ref_cache, off, &block);
+    if (ret == 0)
+        ret = meta_add(q, off, q->cluster);
+    if (ret < 0)
+        return ret;
+    if (at / per == index)
+        refcount_write(q, block, at % per, 1);
+    q->reftable[index] = off;
+    q->reftable_dirty = true;
+    return 0;
+}
+
+/* The first range that the run touches and no block covers, or UINT64_MAX. */
+static uint64_t uncovered(const Qcow2 *q, uint64_t first, uint64_t n)
+{
+    uint64_t per = refblock_entries(q);
+
+    for (uint64_t i = first / per; i <= (first + n - 1) / per; i++)
+        if (i >= q->reftable_size || q->reftable[i] == 0)
+            return i;
+    return UINT64_MAX;
+}
+
+/*
+ * Find a run that is covered by refcount blocks, adding blocks where they are missing. A new block
+ * takes the run's first cluster, so each round covers one range more.
+ */
+static int find_covered_run(Qcow2 *q, uint64_t n, uint64_t *first)
+{
+    for (;;) {
+        int ret = find_run(q, n, first);
+
+        if (ret < 0)
+            return ret;
+        uint64_t index = uncovered(q, *first, n);
+        if (index == UINT64_MAX)
+            return 0;
+        if (index >= q->reftable_size)
+            ret = reftable_grow(q, index); /* takes space itself: search again */
+        else
+            ret = add_block(q, index, *first);
+        if (ret < 0)
+            return ret;
+        q->high_water = MAX(q->high_water, *first + 1);
+    }
+}
+
+int alloc_clusters(Qcow2 *q, uint64_t n, uint64_t *off)
+{
+    uint64_t first, done = 0;
+    int ret = q->broken ? -EIO : find_covered_run(q, n, &first);
+
+    if (ret < 0)
+        return ret;
+    if (meta_hit(q, first << q->cluster_bits, n << q->cluster_bits))
+        return damage(q, "cluster %" PRIu64 " holds metadata, but its reference count is 0", first);
+    for (; done < n && ret == 0; done++)
+        ret = refcount_add(q, first + done, 1);
+    if (ret < 0)
+        return ret;
+    q->free_hint = first + n;
+    q->high_water = MAX(q->high_water, first + n);
+    *off = first << q->cluster_bits;
+    return 0;
+}
+
+int alloc_metadata(Qcow2 *q, uint64_t n, uint64_t *off)
+{
+    int ret = alloc_clusters(q, n, off);
+
+    return ret < 0 ? ret : meta_add(q, *off, n << q->cluster_bits);
+}
+
+/* Space from the hint on is trusted to be free, whatever the damaged counts say. */
+int refcount_cover(Qcow2 *q, uint64_t cluster)
+{
+    uint64_t index = cluster / refblock_entries(q), at;
+    int ret = 0;
+
+    if (index >= q->reftable_size)
+        ret = reftable_grow(q, index);
+    if (ret == 0 && q->reftable[index] == 0) {
+        ret = find_covered_run(q, 1, &at);
+        if (ret == 0 && q->reftable[index] == 0)
+            ret = add_block(q, index, at);
+    }
+    return ret;
+}
+
+/* The table outgrew its place: write it to a new one and switch over, in the order of commit.c. */
+static int reftable_move(Qcow2 *q)
+{
+    uint64_t old = q->reftable_offset, bytes = (uint64_t)q->reftable_clusters << q->cluster_bits;
+    uint32_t clusters = (uint32_t)div_round_up(8 * (uint64_t)q->reftable_size, q->cluster);
+    AUTO_FREE uint8_t *buf = NULL;
+    uint64_t off;
+    int ret = alloc_metadata(q, clusters, &off);
+
+    if (ret < 0)
+        return ret;
+    if (q->reftable_clusters >= clusters) /* finding space moved it already */
+        return free_later(q, off, (uint64_t)clusters << q->cluster_bits);
+    buf = calloc(clusters, q->cluster);
+    if (!buf)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < q->reftable_size; i++)
+        put_be64(buf + 8 * (size_t)i, q->reftable[i]);
+    ret = cache_write(q, &q->ref_cache, false);
+    if (ret == 0)
+        ret = node_pwrite(q->node->file, buf, (size_t)clusters << q->cluster_bits, off);
+    if (ret == 0)
+        ret = barrier(q);
+    if (ret < 0)
+        return ret;
+    q->reftable_offset = off;
+    q->reftable_clusters = clusters;
+    q->reftable_dirty = false;
+    ret = header_update(q);
+    if (ret == 0)
+        ret = barrier(q);
+    meta_remove(q, old, bytes);
+    return ret < 0 || bytes == 0 ? ret : free_later(q, old, bytes);
+}
+
+int alloc_packed(Qcow2 *q, uint32_t len, uint64_t *pos)
+{
+    uint64_t here = q->packed_pos, room = here ? q->cluster - (here & (q->cluster - 1)) : 0;
+    uint64_t count = refcount_max(q), next;
+    int ret = here ? refcount_get(q, here >> q->cluster_bits, &count) : 0;
+    bool join = here && count < refcount_max(q); /* one more may share the cluster */
+
+    if (ret == 0 && join && len <= room) {
+        ret = refcount_add(q, here >> q->cluster_bits, 1);
+    } else if (ret == 0) {
+        ret = alloc_clusters(q, 1, &next);
+        if (ret == 0 && join && next == here + room)
+            ret = refcount_add(q, here >> q->cluster_bits, 1);
+        else
+            here = next;
+    }
+    if (ret < 0)
+        return ret;
+    *pos = here;
+    q->packed_pos = (here + len) & (q->cluster - 1) ? here + len : 0;
+    return 0;
+}
+
+/* ---- giving back --------------------------------------------------------------------------- */
+
+int free_later(Qcow2 *q, uint64_t off, uint64_t bytes)
+{
+    uint64_t first = off >> q->cluster_bits;
+    uint64_t n = ((off + bytes - 1) >> q->cluster_bits) - first + 1;
+    Pending *last = q->pending_count ? &q->pending[q->pending_count - 1] : NULL;
+
+    q->pending_clusters += n;
+    if (last && last->cluster + last->count == first) {
+        last->count += n;
+        return 0;
+    }
+    if (q->pending_count == q->pending_room) {
+        size_t room = q->pending_room ? 2 * q->pending_room : 64;
+        Pending *more = realloc(q->pending, room * sizeof(*more));
+
+        if (!more)
+            return -ENOMEM; /* the space leaks; check finds it */
+        q->pending = more;
+        q->pending_room = room;
+    }
+    q->pending[q->pending_count++] = (Pending) { first, n };
+    return 0;
+}
+
+static void became_free(Qcow2 *q, uint64_t first, uint64_t n)
+{
+    if (n == 0)
+        return;
+    q->free_hint = MIN(q->free_hint, first);
+    meta_remove(q, first << q->cluster_bits, n << q->cluster_bits);
+    if (q->packed_pos && q->packed_pos >> q->cluster_bits >= first &&
+        q->packed_pos >> q->cluster_bits < first + n)
+        q->packed_pos = 0;
+    if (q->node->flags & OPEN_UNMAP)
+        node_discard(q->node->file, first << q->cluster_bits, n << q->cluster_bits);
+}
+
+static int drop_run(Qcow2 *q, const Pending *p)
+{
+    uint64_t start = p->cluster, count, i;
+    int ret = 0;
+
+    for (i = p->cluster; i < p->cluster + p->count && ret == 0; i++) {
+        ret = refcount_add(q, i, -1);
+        if (ret == 0)
+            ret = refcount_get(q, i, &count);
+        if (ret < 0 || count) { /* [start, i) is free now, i is not */
+            became_free(q, start, i - start);
+            start = i + 1;
+        }
+        if (ret == 0 && cache_crowded(&q->ref_cache))
+            ret = cache_write(q, &q->ref_cache, false);
+    }
+    if (start < i)
+        became_free(q, start, i - start);
+    return ret;
+}
+
+int free_apply_pending(Qcow2 *q)
+{
+    int ret = 0;
+
+    for (size_t i = 0; i < q->pending_count && ret == 0; i++)
+        ret = drop_run(q, &q->pending[i]);
+    q->pending_count = 0;
+    q->pending_clusters = 0;
+    return ret;
+}

@@ -1,0 +1,415 @@
+/*
+ * snapshot.c - internal snapshots ("Snapshots"): named copies of the L1 table.
+ *
+ * Each change writes new tables beside the old ones and switches over by one header update, so a
+ * crash leaves the state before or after it, and at worst leaked space.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/qcow2/qcow2.h"
+
+enum { ENTRY_FIXED = 40, EXTRA_KNOWN = 24 };
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+static int bad(Error **err, uint32_t i, const char *field, uint64_t value)
+{
+    return error_set(err, -EINVAL, "qcow2 snapshot table: entry %" PRIu32 " has %s %" PRIu64, i,
+                     field, value);
+}
+
+static void parse_extra(Qcow2 *q, Snapshot *s, const uint8_t *extra, uint32_t len)
+{
+    s->info.disk_size = q->node->size;
+    s->info.icount = UINT64_MAX;
+    if (len >= 8 && get_be64(extra))
+        s->info.vm_state_size = get_be64(extra);
+    if (len >= 16)
+        s->info.disk_size = get_be64(extra + 8);
+    if (len >= 24)
+        s->info.icount = get_be64(extra + 16);
+    if (len > EXTRA_KNOWN) {
+        s->extra_len = len - EXTRA_KNOWN;
+        s->extra = malloc(s->extra_len);
+        if (s->extra)
+            memcpy(s->extra, extra + EXTRA_KNOWN, s->extra_len);
+        else
+            s->extra_len = 0;
+    }
+}
+
+static int check_entry(Qcow2 *q, uint32_t i, const Snapshot *s, Error **err)
+{
+    if (s->l1_size > QCOW2_MAX_L1_BYTES / 8)
+        return bad(err, i, "l1_size", s->l1_size);
+    if (!is_metadata_aligned(q, s->l1_offset) || s->l1_offset > NODE_MAX_SIZE / 2)
+        return bad(err, i, "l1_table_offset", s->l1_offset);
+    if (s->info.disk_size > NODE_MAX_SIZE || max_l1_entries(q, s->info.disk_size) > s->l1_size)
+        return bad(err, i, "disk size", s->info.disk_size);
+    return 0;
+}
+
+/* One entry at `at` of the table; *at moves to the next. */
+static int read_entry(Qcow2 *q, uint32_t i, uint64_t *at, Error **err)
+{
+    Snapshot *s = &q->snapshots[i];
+    uint8_t h[ENTRY_FIXED];
+    int ret = node_pread(q->node->file, h, sizeof(h), q->snapshots_offset + *at);
+
+    if (ret < 0)
+        return error_set(err, ret, "cannot read the snapshot table: %s", strerror(-ret));
+    uint32_t id_len = get_be16(h + 12), name_len = get_be16(h + 14), extra = get_be32(h + 36);
+    if (extra > QCOW2_MAX_SNAPSHOT_EXTRA)
+        return bad(err, i, "extra_data_size", extra);
+    uint32_t len = extra + id_len + name_len;
+    if (*at + ENTRY_FIXED + len > QCOW2_MAX_SNAPSHOT_TABLE)
+        return bad(err, i, "an end beyond the largest table; names of", id_len + name_len);
+    AUTO_FREE uint8_t *rest = malloc(len + 1);
+    if (!rest)
+        return error_set(err, -ENOMEM, "no memory for the snapshot table");
+    ret = node_pread(q->node->file, rest, len, q->snapshots_offset + *at + ENTRY_FIXED);
+    if (ret < 0)
+        return error_set(err, ret, "cannot read the snapshot table: %s", strerror(-ret));
+    s->l1_offset = get_be64(h);
+    s->l1_size = get_be32(h + 8);
+    s->info.date_sec = get_be32(h + 16);
+    s->info.date_nsec = get_be32(h + 20);
+    s->info.vm_clock_ns = get_be64(h + 24);
+    s->info.vm_state_size = get_be32(h + 32);
+    parse_extra(q, s, rest, extra);
+    s->info.id = strndup((char *)rest + extra, id_len);
+    s->info.name = strndup((char *)rest + extra + id_len, name_len);
+    *at = align_up(*at + ENTRY_FIXED + len, 8);
+    return check_entry(q, i, s, err);
+}
+
+int snapshots_open(Qcow2 *q, Error **err)
+{
+    uint64_t at = 0;
+    int ret = 0;
+
+    if (q->snapshot_count == 0)
+        return 0;
+    q->snapshots = calloc(q->snapshot_count, sizeof(*q->snapshots));
+    if (!q->snapshots)
+        return error_set(err, -ENOMEM, "no memory for the snapshot table");
+    for (uint32_t i = 0; i < q->snapshot_count && ret == 0; i++)
+        ret = read_entry(q, i, &at, err);
+    q->snapshots_bytes = at;
+    return ret;
+}
+
+static void snapshot_clear(Snapshot *s)
+{
+    free(s->info.id);
+    free(s->info.name);
+    free(s->extra);
+}
+
+void snapshots_free(Qcow2 *q)
+{
+    for (uint32_t i = 0; q->snapshots && i < q->snapshot_count; i++)
+        snapshot_clear(&q->snapshots[i]);
+    free(q->snapshots);
+}
+
+static size_t put_entry(uint8_t *at, const Snapshot *s)
+{
+    size_t id = strlen(s->info.id), name = strlen(s->info.name), extra = EXTRA_KNOWN + s->extra_len;
+    uint8_t *p = at + ENTRY_FIXED;
+
+    put_be64(at, s->l1_offset);
+    put_be32(at + 8, s->l1_size);
+    put_be16(at + 12, (uint16_t)id);
+    put_be16(at + 14, (uint16_t)name);
+    put_be32(at + 16, s->info.date_sec);
+    put_be32(at + 20, s->info.date_nsec);
+    put_be64(at + 24, s->info.vm_clock_ns);
+    put_be32(at + 32, (uint32_t)MIN(s->info.vm_state_size, (uint64_t)UINT32_MAX));
+    put_be32(at + 36, (uint32_t)extra);
+    put_be64(p, s->info.vm_state_size);
+    put_be64(p + 8, s->info.disk_size);
+    put_be64(p + 16, s->info.icount);
+    if (s->extra_len)
+        memcpy(p + EXTRA_KNOWN, s->extra, s->extra_len);
+    memcpy(p + extra, s->info.id, id);
+    memcpy(p + extra + id, s->info.name, name);
+    return align_up(ENTRY_FIXED + extra + id + name, 8);
+}
+
+static size_t entry_size(const Snapshot *s)
+{
+    return align_up(
+        ENTRY_FIXED + EXTRA_KNOWN + s->extra_len + strlen(s->info.id) + strlen(s->info.name), 8);
+}
+
+/* Write all of q->snapshots to new space; the header still has the old table. */
+static int table_write(Qcow2 *q, uint64_t *off, uint64_t *bytes)
+{
+    uint8_t *at;
+    int ret;
+
+    *off = *bytes = 0;
+    for (uint32_t i = 0; i < q->snapshot_count; i++)
+        *bytes += entry_size(&q->snapshots[i]);
+    if (*bytes > QCOW2_MAX_SNAPSHOT_TABLE)
+        return -EFBIG;
+    if (*bytes == 0)
+        return 0;
+    AUTO_FREE uint8_t *buf = calloc(1, *bytes);
+    if (!buf)
+        return -ENOMEM;
+    at = buf;
+    for (uint32_t i = 0; i < q->snapshot_count; i++)
+        at += put_entry(at, &q->snapshots[i]);
+    ret = alloc_metadata(q, div_round_up(*bytes, q->cluster), off);
+    return ret < 0 ? ret : node_pwrite(q->node->file, buf, *bytes, *off);
+}
+
+/* Everything written so far, counts included, is stable. */
+static int settle(Qcow2 *q)
+{
+    int ret = commit_metadata(q);
+
+    if (ret == 0)
+        ret = cache_write(q, &q->ref_cache, false);
+    return ret == 0 ? barrier(q) : ret;
+}
+
+/* The header takes the new table over; the old one is freed. */
+static int table_switch(Qcow2 *q, uint64_t off, uint64_t bytes)
+{
+    uint64_t old = q->snapshots_offset, old_bytes = q->snapshots_bytes;
+    int ret = settle(q);
+
+    if (ret < 0)
+        return ret;
+    q->snapshots_offset = off;
+    q->snapshots_bytes = bytes;
+    ret = header_update(q);
+    if (ret == 0)
+        ret = barrier(q);
+    if (ret == 0 && old_bytes)
+        ret = free_later(q, old, old_bytes);
+    return ret;
+}
+
+/* Counts are final: set the flags and leave everything on disk. */
+static int finish(Qcow2 *q)
+{
+    int ret = settle(q);
+
+    if (ret == 0)
+        ret = tree_fix_copied(q);
+    return ret == 0 ? settle(q) : ret;
+}
+
+/* ---- finding ------------------------------------------------------------------------------- */
+
+static Snapshot *find(Qcow2 *q, const char *id_or_name)
+{
+    for (uint32_t i = 0; i < q->snapshot_count; i++)
+        if (strcmp(q->snapshots[i].info.id, id_or_name) == 0)
+            return &q->snapshots[i];
+    for (uint32_t i = 0; i < q->snapshot_count; i++)
+        if (strcmp(q->snapshots[i].info.name, id_or_name) == 0)
+            return &q->snapshots[i];
+    return NULL;
+}
+
+static int not_found(const char *name, Error **err)
+{
+    return error_set(err, -ENOENT, "there is no snapshot '%s'", name);
+}
+
+static int explain(int ret, const char *what, Error **err)
+{
+    if (ret == -ERANGE)
+        return error_set(err, ret, "cannot %s: the image's refcounts are too narrow", what);
+    return ret < 0 ? error_set(err, ret, "cannot %s: %s", what, strerror(-ret)) : 0;
+}
+
+static char *next_id(Qcow2 *q)
+{
+    unsigned long best = 0;
+    char *text;
+
+    for (uint32_t i = 0; i < q->snapshot_count; i++)
+        best = MAX(best, strtoul(q->snapshots[i].info.id, NULL, 10));
+    return asprintf(&text, "%lu", best + 1) < 0 ? NULL : text;
+}
+
+/* ---- operations ---------------------------------------------------------------------------- */
+
+int snapshot_list(Node *node, SnapshotInfo **list, size_t *count, Error **err)
+{
+    Qcow2 *q = node->state;
+    SnapshotInfo *out = calloc(q->snapshot_count ? q->snapshot_count : 1, sizeof(*out));
+
+    if (!out)
+        return error_set(err, -ENOMEM, "no memory for the list of snapshots");
+    for (uint32_t i = 0; i < q->snapshot_count; i++) {
+        out[i] = q->snapshots[i].info;
+        out[i].id = strdup(out[i].id);
+        out[i].name = strdup(out[i].name);
+    }
+    *list = out;
+    *count = q->snapshot_count;
+    return 0;
+}
+
+/* Copy the active L1 table, with one reference more to all that it refers to. */
+static int copy_active(Qcow2 *q, Snapshot *s)
+{
+    AUTO_FREE uint64_t *copy = malloc(8 * (size_t)q->l1_size + 1);
+    uint64_t n = MAX(div_round_up(8 * (uint64_t)q->l1_size, q->cluster), UINT64_C(1));
+    int ret = copy ? settle(q) : -ENOMEM;
+
+    if (ret == 0)
+        ret = alloc_metadata(q, n, &s->l1_offset);
+    if (ret < 0)
+        return ret;
+    s->l1_size = q->l1_size;
+    memcpy(copy, q->l1, 8 * (size_t)q->l1_size);
+    ret = l1_write_table(q, copy, q->l1_size, s->l1_offset);
+    if (ret == 0)
+        ret = tree_hold(q, q->l1, q->l1_size);
+    if (ret < 0)
+        free_later(q, s->l1_offset, n << q->cluster_bits);
+    return ret == 0 ? tree_fix_copied(q) : ret;
+}
+
+int snapshot_create(Node *node, const SnapshotInfo *info, Error **err)
+{
+    Qcow2 *q = node->state;
+    Snapshot s = { .info = *info };
+    uint64_t off, bytes;
+
+    if (q->snapshot_count >= QCOW2_MAX_SNAPSHOTS)
+        return error_set(err, -EFBIG, "there are %d snapshots already", QCOW2_MAX_SNAPSHOTS);
+    if (!info->name || strlen(info->name) > UINT16_MAX || (info->id && find(q, info->id)))
+        return error_set(err, -EINVAL, "not a usable snapshot name or id");
+    Snapshot *more = realloc(q->snapshots, (q->snapshot_count + 1) * sizeof(*more));
+    if (!more)
+        return error_set(err, -ENOMEM, "no memory for a snapshot");
+    q->snapshots = more;
+    s.info.id = info->id ? strdup(info->id) : next_id(q);
+    s.info.name = strdup(info->name);
+    s.info.disk_size = node->size;
+    int ret = copy_active(q, &s);
+    if (ret < 0) {
+        snapshot_clear(&s);
+        return explain(ret, "create the snapshot", err);
+    }
+    q->snapshots[q->snapshot_count++] = s;
+    ret = table_write(q, &off, &bytes);
+    if (ret == 0)
+        ret = table_switch(q, off, bytes);
+    if (ret == 0 && info->vm_state_size) { /* it belongs to the snapshot alone now */
+        Extent hole = { .kind = EXTENT_HOLE };
+
+        ret = map_publish(node, max_l1_entries(q, node->size) * l2_span(q),
+                          align_up(info->vm_state_size, q->cluster), &hole, 0);
+    }
+    if (ret == 0)
+        ret = settle(q);
+    return explain(ret, "create the snapshot", err);
+}
+
+/* The active table becomes `l1`, written to a place of its own. */
+static int switch_active(Qcow2 *q, uint64_t *l1, uint32_t size, uint64_t disk_size)
+{
+    uint64_t n = MAX(div_round_up(8 * (uint64_t)size, q->cluster), UINT64_C(1)), off;
+    AUTO_FREE uint64_t *new = l1;
+    AUTO_FREE uint64_t *old = malloc(8 * (size_t)q->l1_size + 1);
+    uint64_t old_off = q->l1_offset, old_bytes = 8 * (uint64_t)q->l1_size;
+    uint32_t old_size = q->l1_size;
+    int ret = old ? alloc_metadata(q, n, &off) : -ENOMEM;
+
+    if (ret < 0)
+        return ret;
+    memcpy(old, q->l1, old_bytes);
+    for (uint32_t i = 0; i < size; i++)
+        new[i] &= ~ENTRY_COPIED;
+    ret = l1_write_table(q, new, size, off);
+    if (ret == 0)
+        ret = tree_hold(q, new, size);
+    if (ret == 0)
+        ret = settle(q);
+    if (ret == 0)
+        ret = l1_adopt(q, take(&new), size, off);
+    if (ret < 0)
+        return ret;
+    q->node->size = disk_size;
+    ret = header_update(q);
+    if (ret == 0)
+        ret = barrier(q);
+    if (ret == 0)
+        ret = tree_drop(q, old, old_size);
+    if (ret == 0 && old_bytes)
+        ret = free_later(q, old_off, old_bytes);
+    return ret == 0 ? finish(q) : ret;
+}
+
+int snapshot_apply(Node *node, const char *id_or_name, Error **err)
+{
+    Qcow2 *q = node->state;
+    Snapshot *s = find(q, id_or_name);
+    uint64_t *l1;
+
+    if (!s)
+        return not_found(id_or_name, err);
+    int ret = settle(q);
+    if (ret == 0)
+        ret = l1_read(q, s->l1_offset, s->l1_size, &l1);
+    if (ret == 0)
+        ret = switch_active(q, l1, s->l1_size, s->info.disk_size);
+    return explain(ret, "apply the snapshot", err);
+}
+
+int snapshot_delete(Node *node, const char *id_or_name, Error **err)
+{
+    Qcow2 *q = node->state;
+    Snapshot *s = find(q, id_or_name), gone;
+    AUTO_FREE uint64_t *l1 = NULL;
+    uint64_t off, bytes;
+
+    if (!s)
+        return not_found(id_or_name, err);
+    int ret = l1_read(q, s->l1_offset, s->l1_size, &l1);
+    if (ret < 0)
+        return explain(ret, "read the snapshot's table", err);
+    gone = *s;
+    memmove(s, s + 1, (size_t)(q->snapshots + q->snapshot_count - (s + 1)) * sizeof(*s));
+    q->snapshot_count--;
+    ret = table_write(q, &off, &bytes);
+    if (ret == 0)
+        ret = table_switch(q, off, bytes);
+    if (ret == 0)
+        ret = tree_drop(q, l1, gone.l1_size);
+    if (ret == 0 && gone.l1_size)
+        ret = free_later(q, gone.l1_offset, 8 * (uint64_t)gone.l1_size);
+    snapshot_clear(&gone);
+    if (ret == 0)
+        ret = finish(q);
+    return explain(ret, "delete the snapshot", err);
+}
+
+int snapshot_load(Node *node, const char *id_or_name, Error **err)
+{
+    Qcow2 *q = node->state;
+    Snapshot *s = find(q, id_or_name);
+    uint64_t *l1;
+
+    if (!s)
+        return not_found(id_or_name, err);
+    int ret = l1_read(q, s->l1_offset, s->l1_size, &l1);
+    if (ret < 0)
+        return explain(ret, "read the snapshot's table", err);
+    node->size = s->info.disk_size;
+    return l1_adopt(q, l1, s->l1_size, s->l1_offset);
+}

@@ -94,6 +94,9 @@ enum {
 #define X86_FEATURE(word, bit)                                                                     \
     (((offsetof(X86Model, word) - offsetof(X86Model, feat_1_ecx)) / 4 + 1) << 5 | (bit))
 
+/* A row says only what it needs to. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 struct X86Row {
     const char *name; /* "a|b|c": by operand size 16, 32, 64 */
     void (*emit)(Trans *t);
@@ -174,8 +177,10 @@ void x86_disas(const X86Insn *in, uint64_t pc, char *out, size_t len);
 /* Integer tables (rows-*.c). */
 extern const X86Row x86_one_byte[256], x86_0f[256], x86_0f38[256], x86_0f3a[256];
 
+extern const X86Row x86_base_moves[8]; /* F3 0F AE with a register: RDFSBASE .. */
+
 /* Tables of extensions; first index: mandatory prefix none, 66, F3, F2. */
-extern const X86Row x86_x87[8];
+extern const X86Row x86_x87[9]; /* opcodes D8 to DF, and 9B (WAIT) last */
 extern const X86Row x86_sse_0f[4][256], x86_sse_0f38[4][256], x86_sse_0f3a[4][256];
 
 /* True if the model has the feature of a row. */

@@ -133,20 +133,26 @@ extern const IrHelper x86_h_stac;     /* () CPL 0; exits */
 
 /* -- part 2: the integer front end ------------------------------------------------------------ */
 
-extern const IrHelper x86_h_cld, x86_h_std; /* () cannot fault */
+extern const IrHelper x86_h_set_pc;   /* (pc) Cpu.pc = pc, for IR_exitr; cannot fault */
+extern const IrHelper x86_h_select;   /* (condition, a, b) -> a if condition, else b; pure */
+extern const IrHelper x86_h_read_seg; /* (seg) -> selector; cannot fault */
+extern const IrHelper x86_h_cld;      /* () exits */
+extern const IrHelper x86_h_std;      /* () exits */
 
-/* (dividend EDX:EAX or AX, divisor) -> remainder << width | quotient; #DE */
+/* (dividend AX, DX:AX or EDX:EAX, divisor) -> remainder << width | quotient; #DE */
 extern const IrHelper x86_h_div8, x86_h_div16, x86_h_div32;
 extern const IrHelper x86_h_idiv8, x86_h_idiv16, x86_h_idiv32;
 extern const IrHelper x86_h_div64, x86_h_idiv64; /* (low, high, divisor) -> quotient; #DE */
 
-/* (AL or AX, packed flags, imm8) -> AX | packed flags << 16; AAM raises #DE */
+/* (AX, packed flags, imm8) -> AX | packed flags << 16; AAM raises #DE */
 extern const IrHelper x86_h_daa, x86_h_das, x86_h_aaa, x86_h_aas, x86_h_aam, x86_h_aad;
 
-extern const IrHelper x86_h_bound;      /* (index, lower, upper) sign-extended; #BR */
-extern const IrHelper x86_h_arpl;       /* (destination, source) -> new destination; pure */
-extern const IrHelper x86_h_cmpxchg16b; /* (seg, off) */
-extern const IrHelper x86_h_enter;      /* (bytes, level, osize) */
-extern const IrHelper x86_h_string;     /* (X86String) -> nonzero: not finished, run it again */
+extern const IrHelper x86_h_bound;       /* (index, lower, upper) sign-extended; #BR */
+extern const IrHelper x86_h_arpl;        /* (destination, source) -> new destination; pure */
+extern const IrHelper x86_h_cmpxchg16b;  /* (seg, off); sets ZF */
+extern const IrHelper x86_h_enter;       /* (bytes, level, osize) with level > 0 */
+extern const IrHelper x86_h_string;      /* (X86String) -> nonzero: not finished, run it again */
+extern const IrHelper x86_h_string_scan; /* the same for CMPS and SCAS; sets flags */
+extern const IrHelper x86_h_string_io;   /* the same for INS and OUTS */
 
 #endif

@@ -67,9 +67,15 @@ void tr_stack_add(Trans *t, int32_t bytes);             /* rSP += bytes, no flag
 /* -- control */
 IrRef tr_pc(Trans *t, int64_t delta); /* T = rip_page + delta, cut to the code size */
 void tr_jump(Trans *t, int64_t target, IrSize size); /* direct; target relative to rip_page */
+void tr_jump_call(Trans *t, int64_t target, IrSize size);
+/* Go to `target` if cc holds, or if `v` of `width` is (not) zero; else on with the next. */
+void tr_branch_cc(Trans *t, IrCond cc, int64_t target, IrSize size);
+void tr_branch_nz(Trans *t, IrRef v, IrSize width, bool nonzero, int64_t target, IrSize size);
+bool tr_single(const Trans *t); /* the mode allows one instruction (string element) a block */
 void tr_jump_reg(Trans *t, IrRef pc, IrSize size, unsigned attr); /* attr: IR_IS_CALL, IR_IS_RET */
-void tr_exit(Trans *t);  /* to the dispatcher, next instruction: after a change of mode */
-void tr_exitr(Trans *t); /* to the dispatcher: a helper has set Cpu.pc */
+void tr_exit(Trans *t);      /* to the dispatcher, next instruction: after a change of mode */
+void tr_exitr(Trans *t);     /* to the dispatcher: a helper has set Cpu.pc */
+void tr_no_return(Trans *t); /* after a helper that always raises */
 void tr_raise(Trans *t, unsigned vector);
 void tr_raise_error(Trans *t, unsigned vector, uint32_t error);
 void tr_ud(Trans *t); /* a row's function: #UD */

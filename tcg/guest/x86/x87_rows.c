@@ -3,4 +3,4 @@
  */
 #include "tcg/guest/x86/translate.h"
 
-const X86Row x86_x87[8];
+const X86Row x86_x87[9];

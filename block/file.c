@@ -409,7 +409,7 @@ int node_create_file(const char *filename, Node **out, Error **err)
     if (fd < 0)
         return error_set(err, -errno, "Could not create '%s': %s", path, strerror(errno));
     close(fd);
-    int ret = node_open(path, "file", NULL, OPEN_RDWR, out, err);
+    int ret = node_open(path, "file", NULL, OPEN_RDWR | OPEN_NO_FLUSH, out, err);
     if (ret == 0 && !((File *)(*out)->state)->device) {
         ret = set_length(*out, 0);
         if (ret < 0)

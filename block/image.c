@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/math.h"
 #include "block/graph.h"
 
 static int unsupported(const Node *node, const char *what, Error **err)
@@ -65,15 +66,42 @@ json_t *node_format_info(Node *node)
     return node->driver->format_info ? node->driver->format_info(node) : NULL;
 }
 
+/* What a longer image shows behind its old end must be zeros, not the rest of the backing file. */
+static int hide_backing(Node *node, uint64_t old, uint64_t size)
+{
+    uint64_t end = node->backing ? MIN(node_size(node->backing), size) : size;
+
+    if (!node->backing_file && !node->backing)
+        return 0;
+    return end > old ? node_pwrite_zeroes(node, old, end - old, REQ_MAY_UNMAP) : 0;
+}
+
+/* The last cluster keeps its bytes behind a new, smaller end: clear them. */
+static int clear_tail(Node *node, uint64_t size)
+{
+    uint64_t end = node->cluster ? MIN(align_up(size, node->cluster), node_size(node)) : size;
+
+    return end > size && node->driver->publish ? node_pwrite_zeroes(node, size, end - size, 0) : 0;
+}
+
 int node_resize(Node *node, uint64_t size, Prealloc prealloc, bool shrink, Error **err)
 {
+    uint64_t old = node_size(node);
+    int ret = 0;
+
     if (size > NODE_MAX_SIZE)
         return error_set(err, -EFBIG, "%" PRIu64 " bytes are more than 2^63-1", size);
-    if (size < node_size(node) && !shrink)
+    if (size < old && !shrink)
         return error_set(err, -EINVAL, "shrinking would lose data; say --shrink to do it anyway");
     if (!node->driver->resize && node->driver->is_filter)
         return node_resize(node->file, size, prealloc, shrink, err);
-    return CHANGE(node, resize, "way to change its size", resize(node, size, prealloc, err));
+    if (node->writable && size < old)
+        ret = clear_tail(node, size);
+    if (ret == 0)
+        ret = CHANGE(node, resize, "way to change its size", resize(node, size, prealloc, err));
+    if (ret == 0 && size > old)
+        ret = hide_backing(node, old, size);
+    return explain(ret, "resize", err);
 }
 
 int node_check(Node *node, unsigned fix, CheckReport *report, void *opaque, CheckResult *result,

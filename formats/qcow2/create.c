@@ -107,40 +107,71 @@ static int check_plan(const Plan *p, Error **err)
 
 /* ---- creating ------------------------------------------------------------------------------ */
 
-/*
- * The outline in order: header, refcount table, one refcount block, L1 table. Everything between is
- * the allocator's: the image so far has a disk of size 0 and is opened to be grown.
- */
-static int write_outline(Node *file, const Plan *p, Error **err)
+/* Clusters that the L1 table of a disk needs. */
+static uint64_t l1_clusters(const Plan *p)
 {
-    unsigned bits = (unsigned)__builtin_ctzll(p->cluster_size);
-    uint8_t table[8], counts[64] = { 0 };
+    uint64_t per = p->cluster_size / 8; /* L1 entries a cluster, L2 entries a table */
+
+    return div_round_up(div_round_up(p->size, p->cluster_size * per), per);
+}
+
+/* The counts of the outline's clusters, in the one refcount block that it has. */
+static int write_counts(Node *file, const Qcow2 *q, uint64_t clusters)
+{
+    AUTO_FREE uint8_t *block = calloc(1, q->cluster);
+
+    if (!block)
+        return -ENOMEM;
+    for (uint64_t i = 0; i < clusters; i++)
+        refcount_write(q, block, i, 1);
+    return node_pwrite(file, block, MIN(align_up(clusters * 8, 512), (uint64_t)q->cluster),
+                       2 * (uint64_t)q->cluster);
+}
+
+/*
+ * In this order: header, refcount table, one refcount block, L1 table. If one block is not enough
+ * for that, the disk has size 0 for now and is grown when the image is open (*whole is false).
+ */
+static int write_outline(Node *file, const Plan *p, bool *whole, Error **err)
+{
+    unsigned order = (unsigned)__builtin_ctzll(p->refcount_bits);
+    uint64_t l1 = l1_clusters(p), clusters = 3 + l1;
+    uint8_t table[8];
     Node image = { .file = file,
                    .backing_file = p->backing_file,
                    .backing_format = p->backing_format };
     Qcow2 q = {
         .node = &image,
         .version = p->compat < 2 ? 2 : 3,
-        .cluster_bits = bits,
+        .cluster_bits = (unsigned)__builtin_ctzll(p->cluster_size),
         .cluster = (uint32_t)p->cluster_size,
-        .refcount_order = (unsigned)__builtin_ctzll(p->refcount_bits),
+        .refcount_order = order,
         .compression = (Compression)p->compression,
         .incompatible = p->compression ? INCOMPAT_COMPRESSION : 0,
         .compatible = p->lazy ? COMPAT_LAZY : 0,
-        .l1_offset = 3 * p->cluster_size,
         .reftable_offset = p->cluster_size,
         .reftable_clusters = 1,
     };
+
+    q.l2_bits = q.cluster_bits - 3;
+    *whole = clusters <= refblock_entries(&q) && clusters <= p->cluster_size;
+    if (*whole && l1) {
+        image.size = p->size;
+        q.l1_offset = 3 * p->cluster_size;
+        q.l1_size = (uint32_t)max_l1_entries(&q, p->size);
+    } else {
+        clusters = 3;
+        *whole = p->size == 0;
+    }
     put_be64(table, 2 * p->cluster_size);
-    for (uint64_t i = 0; i < 4; i++)
-        refcount_write(&q, counts, i, 1);
-    int ret = node_pwrite_zeroes(file, 0, 4 * p->cluster_size, 0); /* a device has old bytes */
+    int ret =
+        node_pwrite_zeroes(file, 0, clusters * p->cluster_size, 0); /* a device has old bytes */
     if (ret == 0)
         ret = header_write(&q);
     if (ret == 0)
         ret = node_pwrite(file, table, sizeof(table), p->cluster_size);
     if (ret == 0)
-        ret = node_pwrite(file, counts, sizeof(counts), 2 * p->cluster_size);
+        ret = write_counts(file, &q, clusters);
     if (ret == -ENAMETOOLONG)
         return error_set(err, ret, "the backing file's name does not fit into the header cluster");
     return ret < 0 ? error_set(err, ret, "cannot write the header: %s", strerror(-ret)) : 0;
@@ -169,22 +200,32 @@ static int preallocate(Node *node, uint64_t from, uint64_t to, Prealloc mode, Er
     return ret;
 }
 
+/* With the image open: what the outline alone could not do. */
+static int complete_image(const char *filename, const Plan *p, bool whole, Error **err)
+{
+    AUTO_NODE Node *node = NULL;
+    int ret =
+        node_open(filename, "qcow2", NULL, OPEN_RDWR | OPEN_NO_BACKING | OPEN_NO_FLUSH, &node, err);
+
+    if (ret == 0 && !whole)
+        ret = node_resize(node, p->size, PREALLOC_OFF, false, err);
+    if (ret == 0 && p->prealloc != PREALLOC_OFF)
+        ret = preallocate(node, 0, p->size, (Prealloc)p->prealloc, err);
+    return ret == 0 ? node_flush(node) : ret;
+}
+
 static int create_image(const char *filename, const Plan *p, Error **err)
 {
     AUTO_NODE Node *file = NULL;
-    AUTO_NODE Node *node = NULL;
+    bool whole;
     int ret = node_create_file(filename, &file, err);
 
     if (ret == 0)
-        ret = write_outline(file, p, err);
-    if (ret < 0)
+        ret = write_outline(file, p, &whole, err);
+    if (ret < 0 || (whole && p->prealloc == PREALLOC_OFF))
         return ret;
     node_unref(take(&file)); /* its lock goes with it */
-    ret =
-        node_open(filename, "qcow2", NULL, OPEN_RDWR | OPEN_NO_BACKING | OPEN_NO_FLUSH, &node, err);
-    if (ret == 0 && p->size)
-        ret = node_resize(node, p->size, (Prealloc)p->prealloc, false, err);
-    return ret;
+    return complete_image(filename, p, whole, err);
 }
 
 int qcow2_create(const char *filename, Options *options, Error **err)
@@ -210,14 +251,8 @@ static int grow(Qcow2 *q, uint64_t size, Prealloc prealloc, Error **err)
 
     if (need > QCOW2_MAX_L1_BYTES / 8)
         return error_set(err, -EFBIG, "%" PRIu64 " bytes are too many for this cluster size", size);
-    if (need > q->l1_size && 8 * need <= q->cluster && q->l1_offset &&
-        q->l1_size == 0) { /* a new image's table already has its cluster */
-        uint64_t *l1 = calloc(need, 8);
-
-        ret = l1 ? l1_adopt(q, l1, (uint32_t)need, q->l1_offset) : -ENOMEM;
-    } else if (need > q->l1_size) {
+    if (need > q->l1_size)
         ret = l1_move(q, (uint32_t)need);
-    }
     if (ret < 0)
         return error_set(err, ret, "cannot make the L1 table longer: %s", strerror(-ret));
     q->node->size = size;

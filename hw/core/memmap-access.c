@@ -51,20 +51,24 @@ static void block_mark(RamBlock *block, uint64_t offset, uint64_t len)
         __atomic_store_n(&block->dirty[p], 1, __ATOMIC_RELAXED);
 }
 
-void range_wrote(MemMap *map, const MemRange *range, uint64_t addr, uint64_t len)
+void memmap_block_wrote(MemMap *map, RamBlock *block, uint64_t offset, uint64_t gpa, uint64_t len)
 {
-    RamBlock *block = range->region->block;
-
     if (!len)
         return;
-    block_mark(block, block_offset(range, addr), len);
+    block_mark(block, offset, len);
     while (map->code_notify && len) {
-        uint64_t n = MIN(len, MEM_PAGE - addr % MEM_PAGE);
+        uint64_t n = MIN(len, MEM_PAGE - gpa % MEM_PAGE);
 
-        map->code_notify(map->code_opaque, addr, block->ram_addr + block_offset(range, addr), n);
-        addr += n;
+        map->code_notify(map->code_opaque, gpa, block->ram_addr + offset, n);
+        gpa += n;
+        offset += n;
         len -= n;
     }
+}
+
+void range_wrote(MemMap *map, const MemRange *range, uint64_t addr, uint64_t len)
+{
+    memmap_block_wrote(map, range->region->block, block_offset(range, addr), addr, len);
 }
 
 /* --- integers ----------------------------------------------------------------------------- */

@@ -98,7 +98,7 @@ typedef struct MemListener {
     struct MemListener *next;
 } MemListener;
 
-/* Somebody other than a vCPU wrote guest RAM: [gpa, gpa + len) lies in one page. */
+/* RAM was written by DMA or memmap_write(): [gpa, gpa + len) lies in one page. */
 typedef void CodeNotifyFn(void *opaque, uint64_t gpa, uint64_t ram_addr, uint64_t len);
 
 /* `size` is the size of the address space: 1 << 16 for ports, 1 << 52 for memory. */
@@ -148,6 +148,9 @@ bool memmap_test_clear_dirty(MemMap *map, RamBlock *block, uint64_t offset, uint
 bool memmap_get_clear_dirty(MemMap *map, RamBlock *block, uint64_t offset, uint64_t len,
                             uint8_t *pages);
 void memmap_mark_dirty(MemMap *map, uint64_t gpa, uint64_t len);
+
+/* Bytes of a block were written by a device's own path: marks pages, notifies about `gpa`. */
+void memmap_block_wrote(MemMap *map, RamBlock *block, uint64_t offset, uint64_t gpa, uint64_t len);
 
 /* One flattened range, for `info mtree` and tests; false when `i` is past the last. */
 typedef struct MemRange {

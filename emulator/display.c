@@ -10,11 +10,22 @@
 #include <zlib.h>
 
 #include "base/endian.h"
+#include "hw/display/vga.h"
 
 int display_attach(Machine *m, Error **err)
 {
-    (void)m, (void)err;
-    return 0;
+    VgaConfig config = { 0 };
+    int ret = firmware_load(m->config, "vgabios-stdvga.bin", &config.rom, err);
+
+    if (ret < 0)
+        return ret;
+    m->display = display_new();
+    if (!m->display)
+        ret = error_set(err, -ENOMEM, "no memory for a display");
+    else if (!vga_new(m->pc, &config, m->display, err))
+        ret = -EINVAL;
+    free((void *)config.rom.data);
+    return ret;
 }
 
 static int put_chunk(FILE *out, const char type[5], const uint8_t *data, uint32_t len)

@@ -212,6 +212,8 @@ void machine_destroy(Machine *m)
     drives_close(m);
     if (m->pc)
         pc_free(m->pc);
+    if (m->display)
+        display_free(m->display);
     consoles_close(m);
     if (m->tcg)
         tcg_free(m->tcg);

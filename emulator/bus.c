@@ -152,8 +152,10 @@ static void bus_ferr(void *opaque)
 
 static void bus_log(void *opaque, unsigned mask, const char *text)
 {
-    (void)opaque, (void)mask;
-    log_text(text);
+    Machine *m = opaque;
+
+    if (mask & m->log_mask)
+        log_text(text);
 }
 
 void machine_fill_bus(Machine *m, TcgBus *bus)

@@ -548,14 +548,17 @@ const CmdOption cmd_options[] = {
     { OPT_BLOCK, "cdrom", "FILE", "disc in the CD-ROM drive (same place as -hdc)", cmdline_cdrom },
     { OPT_BLOCK, "fda", "FILE", "not supported", parse_floppy },
     { OPT_BLOCK, "fdb", "FILE", "not supported", parse_floppy },
-    { OPT_BLOCK, "drive",
-      "[file=FILE][,if=ide|none][,index=N][,bus=N,unit=N][,media=disk|cdrom][,format=F]"
-      "[,snapshot=on|off][,readonly=on|off][,cache=MODE][,discard=unmap|ignore][,OPTION=VALUE...]",
-      "a drive; other options go to the image's format and protocol", cmdline_drive },
+    { OPT_BLOCK, "drive", "file=FILE[,OPTION=VALUE...]",
+      "a drive: if=ide|none, index=N or bus=N,unit=N, media=disk|cdrom, format=NAME, "
+      "snapshot=on|off, readonly=on|off, cache=writeback|none|writethrough|directsync|unsafe, "
+      "discard=unmap|ignore, id=NAME; other options go to the image's format and protocol",
+      cmdline_drive },
     { OPT_BLOCK, "snapshot", NULL, "write to temporary files: no image changes", parse_snapshot },
 
-    { OPT_BOOT, "boot", "[order=LETTERS][,once=LETTERS][,menu=on|off][,splash-time=MS]",
-      "where to boot from: c disk, d CD-ROM, n network", parse_boot },
+    { OPT_BOOT, "boot", "order=LETTERS[,OPTION=VALUE...]",
+      "where to boot from: c disk, d CD-ROM, n network; once=LETTERS for the first boot only, "
+      "menu=on|off, splash-time=MS, reboot-timeout=MS",
+      parse_boot },
     { OPT_BOOT, "kernel", "FILE", "boot this Linux kernel directly", parse_kernel },
     { OPT_BOOT, "initrd", "FILE", "its initial RAM disk", parse_initrd },
     { OPT_BOOT, "append", "TEXT", "its command line", parse_append },

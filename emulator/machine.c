@@ -61,7 +61,8 @@ static int make_translator(Machine *m, Error **err)
     TcgBus bus;
 
     if (m->config->log_items)
-        log_parse_items(m->config->log_items, &config.log_mask, NULL);
+        log_parse_items(m->config->log_items, &m->log_mask, NULL);
+    config.log_mask = m->log_mask;
     machine_fill_bus(m, &bus);
     m->tcg = tcg_new(&config, &bus, err);
     return m->tcg ? 0 : -EINVAL;

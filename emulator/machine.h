@@ -52,6 +52,7 @@ struct Machine {
     Clocks clocks;
     Pc *pc;
     Tcg *tcg;
+    unsigned log_mask; /* TCG_LOG_* that were asked for */
     MemListener memory_changed;
     VCpu *cpus;
     unsigned n_cpus;

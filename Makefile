@@ -19,7 +19,7 @@ PKGS     := zlib liblzma libzstd libdeflate openssl libcurl jansson
 CPPFLAGS += -I. -I$(O)/gen -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 CFLAGS   += -std=gnu17 $(OPT) -g -Wall -Wextra -Werror -fno-strict-aliasing -fwrapv -pthread \
             $(SAN:%=-fsanitize=%) $(if $(SAN),-fno-omit-frame-pointer -fno-sanitize-recover=all)
-LDFLAGS  += -pthread $(SAN:%=-fsanitize=%)
+LDFLAGS  += -pthread -Wl,--as-needed $(SAN:%=-fsanitize=%)
 LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 CPPFLAGS += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 
@@ -36,7 +36,7 @@ PROGRAMS := $(patsubst %/main.c,$(BIN)/%,$(wildcard img-tool/main.c emulator/mai
 UNIT     := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all deps check unit demo bench fuzz lint install clean help
+.PHONY: all deps check check-quick unit guest demo bench fuzz lint install clean help
 .SECONDARY:
 
 all: $(PROGRAMS)                   ## build bin/img-tool and bin/emulator
@@ -66,8 +66,43 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(EMU_LIB) $(IMG_LIB) $(TOOL_LIB)
 	@echo '  LD  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-check: all unit                    ## build and run every test (TAP)
+check: deps all unit guest         ## build and run every test (TAP)
 	tests/run $(O) $(BIN)
+
+check-quick: all unit              ## the unit and command line tests only
+	tests/run $(O) $(BIN) --quick
+
+guest: deps                        ## a small Linux guest from Debian packages, in o/guest
+	tests/guest/linux/build o/guest
+
+demo: deps all guest               ## boot Linux from an overlay, break it, revert it
+	tests/guest/linux/demo $(BIN) o/guest
+
+bench: deps all guest              ## measure us against the installed peers, alternately
+	tests/bench/run $(BIN) o/guest
+
+# --- packages that a fresh Debian machine lacks ------------------------------------------------
+DEPS_BUILD := gcc make pkg-config zlib1g-dev liblzma-dev libzstd-dev libdeflate-dev libssl-dev \
+              libcurl4-openssl-dev libjansson-dev
+DEPS_RUN   := seabios
+DEPS_GUEST := busybox-static syslinux syslinux-common isolinux xorriso mtools e2fsprogs fdisk cpio kmod
+DEPS_TEST  := libcmocka-dev libcapstone-dev qemu-utils qemu-system-x86 grub-rescue-pc memtest86+ \
+              debian-installer-12-netboot-amd64 clang libclang-rt-14-dev perl
+DEPS       := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_GUEST) $(DEPS_TEST)
+
+deps:                              ## install the Debian packages that are missing
+	@tests/deps $(DEPS)
+
+# --- fuzzing: clang's libFuzzer, one program a parser -------------------------------------------
+FUZZ_TIME ?= 600
+fuzz: deps                         ## each fuzz target for FUZZ_TIME seconds
+	tests/fuzz/run $(FUZZ_TIME)
+
+install: all                       ## PREFIX=/usr/local, DESTDIR=
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin/
+	for p in $(notdir $(PROGRAMS)); do \
+	    $(BIN)/$$p --help=man >$(DESTDIR)$(PREFIX)/share/man/man1/$$p.1 || exit 1; done
 
 lint:                              ## clang-format and cppcheck
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
@@ -76,6 +111,6 @@ clean:                             ## remove everything built
 	rm -rf o bin
 
 help:                              ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -17,7 +17,7 @@ struct BlockChunk {
     Block blocks[CHUNK_BLOCKS];
 };
 
-int cache_init(Tcg *tcg, Error **err)
+int code_cache_init(Tcg *tcg, Error **err)
 {
     tcg->hash = calloc((size_t)1 << HASH_BITS, sizeof(*tcg->hash));
     if (!tcg->hash)
@@ -35,7 +35,7 @@ static void free_chunks(Tcg *tcg)
     }
 }
 
-void cache_free(Tcg *tcg)
+void code_cache_free(Tcg *tcg)
 {
     free_chunks(tcg);
     while (tcg->code_pages) {
@@ -56,7 +56,7 @@ static Block **hash_slot(Tcg *tcg, uint64_t gpa, uint32_t mode)
     return &tcg->hash[h >> (64 - HASH_BITS)];
 }
 
-Block *cache_find(Tcg *tcg, uint64_t gpa, uint32_t mode)
+Block *code_cache_find(Tcg *tcg, uint64_t gpa, uint32_t mode)
 {
     Block *b = *hash_slot(tcg, gpa, mode);
 
@@ -65,7 +65,7 @@ Block *cache_find(Tcg *tcg, uint64_t gpa, uint32_t mode)
     return b;
 }
 
-Block *cache_new_block(Tcg *tcg)
+Block *code_cache_new_block(Tcg *tcg)
 {
     struct BlockChunk *c = tcg->chunks;
 
@@ -89,7 +89,7 @@ static uint64_t granules(uint64_t first, uint64_t last)
 }
 
 /* From now on, stores to the page come to us: blocks may be made from it. */
-CodePage *cache_prepare_page(Cpu *cpu, PhysPage *page, uint64_t gpa)
+CodePage *code_cache_prepare_page(Cpu *cpu, PhysPage *page, uint64_t gpa)
 {
     Tcg *tcg = cpu->tcg;
 
@@ -107,7 +107,7 @@ CodePage *cache_prepare_page(Cpu *cpu, PhysPage *page, uint64_t gpa)
     }
     pthread_mutex_unlock(&tcg->lock);
     if (code->host != page->host) { /* the machine put other memory here */
-        cache_invalidate(tcg, page, code->gpa, PAGE_SIZE);
+        code_cache_invalidate(tcg, page, code->gpa, PAGE_SIZE);
         code->host = page->host;
     }
     return code;
@@ -164,7 +164,7 @@ static void page_remove(Block *b, CodePage *code)
         *link = *next_in_page(b, code->gpa);
 }
 
-void cache_insert(Tcg *tcg, Block *b, PhysPage *page, PhysPage *page2)
+void code_cache_insert(Tcg *tcg, Block *b, PhysPage *page, PhysPage *page2)
 {
     Block **slot = hash_slot(tcg, b->gpa, b->mode);
 
@@ -222,14 +222,14 @@ static bool kill_overlapping(Tcg *tcg, CodePage *code, uint64_t first, uint64_t 
     return any;
 }
 
-bool cache_may_hit(PhysPage *page, uint64_t gpa, size_t len)
+bool code_cache_may_hit(PhysPage *page, uint64_t gpa, size_t len)
 {
     CodePage *code = atomic_load_explicit(&page->code, memory_order_acquire);
 
     return code && (atomic_load(&code->bits) & granules(gpa, gpa + len - 1));
 }
 
-bool cache_invalidate(Tcg *tcg, PhysPage *page, uint64_t gpa, size_t len)
+bool code_cache_invalidate(Tcg *tcg, PhysPage *page, uint64_t gpa, size_t len)
 {
     bool any;
 
@@ -248,15 +248,15 @@ void tcg_invalidate(Tcg *tcg, uint64_t gpa, uint64_t len)
 
         if (page && atomic_load_explicit(&page->code, memory_order_acquire)) {
             atomic_fetch_add(&tcg->code_generation, 1); /* it may be read for translation now */
-            if (cache_may_hit(page, gpa, part))
-                cache_invalidate(tcg, page, gpa, part);
+            if (code_cache_may_hit(page, gpa, part))
+                code_cache_invalidate(tcg, page, gpa, part);
         }
         gpa += part;
         len -= part;
     }
 }
 
-void cache_flush_all(Tcg *tcg)
+void code_cache_flush_all(Tcg *tcg)
 {
     memset(tcg->hash, 0, sizeof(*tcg->hash) << HASH_BITS);
     for (CodePage *code = tcg->code_pages; code; code = code->next) {

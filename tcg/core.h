@@ -154,18 +154,18 @@ static inline bool page_has_code(PhysPage *page)
 }
 
 /* -- cache.c */
-int cache_init(Tcg *tcg, Error **err);
-void cache_free(Tcg *tcg);
-CodePage *cache_prepare_page(Cpu *cpu, PhysPage *page, uint64_t gpa);
+int code_cache_init(Tcg *tcg, Error **err);
+void code_cache_free(Tcg *tcg);
+CodePage *code_cache_prepare_page(Cpu *cpu, PhysPage *page, uint64_t gpa);
 /* True if translated code overlaps [gpa, gpa+len): fast, without the lock, may err to true. */
-bool cache_may_hit(PhysPage *page, uint64_t gpa, size_t len);
+bool code_cache_may_hit(PhysPage *page, uint64_t gpa, size_t len);
 /* Forget blocks of bytes in [gpa, gpa+len), which is inside one page; true if there were any. */
-bool cache_invalidate(Tcg *tcg, PhysPage *page, uint64_t gpa, size_t len);
+bool code_cache_invalidate(Tcg *tcg, PhysPage *page, uint64_t gpa, size_t len);
 /* The next four want Tcg.lock held. */
-Block *cache_find(Tcg *tcg, uint64_t gpa, uint32_t mode);
-Block *cache_new_block(Tcg *tcg);
-void cache_insert(Tcg *tcg, Block *block, PhysPage *page, PhysPage *page2);
-void cache_flush_all(Tcg *tcg);
+Block *code_cache_find(Tcg *tcg, uint64_t gpa, uint32_t mode);
+Block *code_cache_new_block(Tcg *tcg);
+void code_cache_insert(Tcg *tcg, Block *block, PhysPage *page, PhysPage *page2);
+void code_cache_flush_all(Tcg *tcg);
 
 /* -- tlb.c */
 void tlb_init(Cpu *cpu);

@@ -68,14 +68,14 @@ static Block *look_up(Cpu *cpu, uint64_t la, unsigned mmu, uint32_t mode)
     Block *b;
 
     pthread_mutex_lock(&tcg->lock);
-    b = cache_find(tcg, e->gpa | (la & PAGE_MASK), mode);
+    b = code_cache_find(tcg, e->gpa | (la & PAGE_MASK), mode);
     pthread_mutex_unlock(&tcg->lock);
     if (b && second_page_matches(cpu, b, la, mmu))
         return b;
     if (b) { /* another second page: the block of the old one makes way */
         PhysPage *page = phys_page(tcg, b->gpa);
 
-        cache_invalidate(tcg, page, b->gpa, 1);
+        code_cache_invalidate(tcg, page, b->gpa, 1);
     }
     return translate_block(cpu, la, mmu, mode);
 }

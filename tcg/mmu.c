@@ -69,7 +69,7 @@ static bool crosses(uint64_t va, size_t size)
  */
 void mmu_code_written(Cpu *cpu, PhysPage *page, uint64_t gpa, size_t len)
 {
-    if (!cache_may_hit(page, gpa, len) || !cache_invalidate(cpu->tcg, page, gpa, len))
+    if (!code_cache_may_hit(page, gpa, len) || !code_cache_invalidate(cpu->tcg, page, gpa, len))
         return;
     if (!cpu->in_code || cpu->core->running_alone)
         return;
@@ -340,7 +340,7 @@ void *cpu_host_ptr(Cpu *cpu, uint64_t va, Access access, unsigned mmu)
     if (!at.page->host)
         return NULL;
     if (write && ((at.page->flags & (PAGE_WRITABLE | PAGE_LOG_DIRTY)) != PAGE_WRITABLE ||
-                  cache_may_hit(at.page, at.gpa, PAGE_SIZE - (at.gpa & PAGE_MASK))))
+                  code_cache_may_hit(at.page, at.gpa, PAGE_SIZE - (at.gpa & PAGE_MASK))))
         return NULL;
     return at.page->host + (at.gpa & PAGE_MASK);
 }

@@ -126,8 +126,8 @@ bool phys_update32(Tcg *tcg, uint64_t gpa, uint32_t old, uint32_t set)
 
     if (!p || !(page->flags & PAGE_WRITABLE))
         return true;
-    if (unlikely(cache_may_hit(page, gpa, 4)))
-        cache_invalidate(tcg, page, gpa, 4);
+    if (unlikely(code_cache_may_hit(page, gpa, 4)))
+        code_cache_invalidate(tcg, page, gpa, 4);
     return __atomic_compare_exchange_n(p, &old, old | set, false, __ATOMIC_SEQ_CST,
                                        __ATOMIC_RELAXED);
 }
@@ -139,8 +139,8 @@ bool phys_update64(Tcg *tcg, uint64_t gpa, uint64_t old, uint64_t set)
 
     if (!p || !(page->flags & PAGE_WRITABLE))
         return true;
-    if (unlikely(cache_may_hit(page, gpa, 8)))
-        cache_invalidate(tcg, page, gpa, 8);
+    if (unlikely(code_cache_may_hit(page, gpa, 8)))
+        code_cache_invalidate(tcg, page, gpa, 8);
     return __atomic_compare_exchange_n(p, &old, old | set, false, __ATOMIC_SEQ_CST,
                                        __ATOMIC_RELAXED);
 }

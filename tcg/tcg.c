@@ -30,7 +30,7 @@ static int init(Tcg *tcg, Error **err)
     if (!tcg->host)
         return error_set(err, -EINVAL, "no translator back end named '%s' on this host",
                          tcg->config.backend);
-    ret = cache_init(tcg, err);
+    ret = code_cache_init(tcg, err);
     return ret < 0 ? ret : tcg->host->init(tcg, tcg->config.cache_size, err);
 }
 
@@ -61,7 +61,7 @@ void tcg_free(Tcg *tcg)
         tcg_cpu_free(tcg->cpus[tcg->n_cpus - 1]);
     if (tcg->host)
         tcg->host->free(tcg);
-    cache_free(tcg);
+    code_cache_free(tcg);
     phys_free(tcg);
     pthread_mutex_destroy(&tcg->lock);
     free(tcg);

@@ -22,7 +22,7 @@ const FetchEntry *fetch_page(Cpu *cpu, uint64_t la, unsigned mmu)
     e->gpa = map.gpa;
     e->page = phys_page(cpu->tcg, map.gpa);
     if (e->page->host)
-        cache_prepare_page(cpu, e->page, map.gpa);
+        code_cache_prepare_page(cpu, e->page, map.gpa);
     if (map.page_size > PAGE_SIZE)
         tlb_note_large(cpu, va, map.page_size);
     jump_note_page(cpu, va);
@@ -129,7 +129,7 @@ static Block *compile(Cpu *cpu, uint64_t gpa, uint32_t mode)
     IrBlock *ir = &cpu->core->ir;
 
     for (int attempt = 0; attempt < 2; attempt++) {
-        Block *b = cache_new_block(tcg);
+        Block *b = code_cache_new_block(tcg);
 
         *b = (Block) { .gpa = gpa, .gpa2 = UINT64_MAX, .mode = mode, .n_insns = ir->n_insns };
         b->len = MAX(ir->end - ir->start, 1u);
@@ -137,9 +137,9 @@ static Block *compile(Cpu *cpu, uint64_t gpa, uint32_t mode)
             b->gpa2 = cpu->core->window_gpa2;
         if (tcg->host->compile(tcg, cpu, ir, b))
             return b;
-        cache_flush_all(tcg);
+        code_cache_flush_all(tcg);
     }
-    abort(); /* one block does not fit into an empty cache: cache_init() prevents that */
+    abort(); /* one block does not fit into an empty cache: code_cache_init() prevents that */
 }
 
 /* Code from devices, and an instruction whose halves share one physical page, are not kept. */
@@ -159,8 +159,8 @@ static Block *publish(Cpu *cpu, const FetchEntry *e, uint64_t gpa, uint32_t mode
     if (atomic_load(&tcg->code_generation) == generation) {
         b = compile(cpu, gpa, mode);
         if (!is_transient(cpu, b))
-            cache_insert(tcg, b, e->page,
-                         b->gpa2 == UINT64_MAX ? NULL : phys_page_if_known(tcg, b->gpa2));
+            code_cache_insert(tcg, b, e->page,
+                              b->gpa2 == UINT64_MAX ? NULL : phys_page_if_known(tcg, b->gpa2));
     }
     pthread_mutex_unlock(&tcg->lock);
     return b;

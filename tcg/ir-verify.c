@@ -103,7 +103,9 @@ static void mark_result(Verify *v, IrRef r)
 {
     unsigned i = ref_index(r);
 
-    if (ref_kind(r) != REF_T) {
+    if (ref_kind(r) == REF_V && i >= V_TEMP) {
+        return; /* a temporary too */
+    } else if (ref_kind(r) != REF_T) {
         v->written = true;
     } else if (!v->has_value[i]) {
         v->has_value[i] = true;

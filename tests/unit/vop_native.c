@@ -199,6 +199,14 @@ static void run_case(const Case *k, Random *r)
         mismatch(k, &n, &got, mxcsr);
 }
 
+static bool takes_memory(VopId id)
+{
+    const Vop *v = &vops[id];
+
+    return v->mem && v->form != V_RM_G && v->form != RM_G_V &&
+           !(id + 1 < VOP_COUNT && vops[id + 1].attr & VOP_MEM);
+}
+
 static void run_row(VopId id, uint8_t *code, Cpu *cpu, unsigned rounds)
 {
     const Vop *v = &vops[id];

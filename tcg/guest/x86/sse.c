@@ -240,11 +240,6 @@ void x86_sse_store_high(Trans *t)
     store(t, IR_64, 0, temp);
 }
 
-void x86_sse_movnti(Trans *t)
-{
-    tr_put(t, 0, tr_reg(t, 1));
-}
-
 /* The address is rDI; one call stores the chosen bytes. */
 void x86_sse_maskmov(Trans *t)
 {

@@ -18,7 +18,6 @@ void x86_sse_store_scalar(Trans *t);
 void x86_sse_store_low(Trans *t); /* 8 bytes */
 void x86_sse_store_high(Trans *t);
 void x86_sse_movq_store(Trans *t);
-void x86_sse_movnti(Trans *t);
 void x86_sse_maskmov(Trans *t);
 void x86_sse_pcmpstr(Trans *t);
 
@@ -51,8 +50,5 @@ extern const IrHelper x86_h_fxsave;    /* (seg, off, rex.w) */
 extern const IrHelper x86_h_fxrstor;   /* (seg, off, rex.w) */
 extern const IrHelper x86_h_xsave;     /* (seg, off, rex.w); mask EDX:EAX */
 extern const IrHelper x86_h_xrstor;    /* (seg, off, rex.w) */
-
-/* GuestArch.fp_exception: #XM, or #UD without CR4.OSXMMEXCPT. */
-NORETURN void x86_fp_exception(Cpu *cpu);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "base/compiler.h"
 #include "tcg/guest/x86/sse.h"
+#include "tcg/guest/x86/system.h"
 #include "tcg/guest/x86/x87.h"
 #include "tcg/softfloat.h"
 

@@ -172,7 +172,6 @@ const X86Row x86_sse_0f[4][256] = {
     [0][0x77] = ROW("emms", x86_mmx_emms, O_NONE, O_NONE, X86_MMX, 0, CPUID_MMX),
     [0][0x7f] = ROW("movq", x86_mmx_store, Qq, Pq, X86_MMX, 0, CPUID_MMX),
     [0][0xae] = { BY_MOD(group15) },
-    [0][0xc3] = ROW("movnti", x86_sse_movnti, My, Gy, 0, 0, CPUID_SSE2),
     [0][0xe7] = ROW("movntq", x86_mmx_store, Mq, Pq, X86_MMX, 0, CPUID_SSE),
     [0][0xf7] = ROW("maskmovq", x86_sse_maskmov, Pq, Nq, X86_MMX, 0, CPUID_SSE),
 

@@ -212,6 +212,8 @@ void x86_init_signal(X86Cpu *x); /* INIT: a reset that keeps FPU, SSE and MSRs *
 void x86_deliver(Cpu *cpu);
 uint32_t x86_deliverable(Cpu *cpu);
 NORETURN void x86_misaligned(Cpu *cpu, uint64_t va);
+/* GuestArch.fp_exception: #XM, or #UD without CR4.OSXMMEXCPT. */
+NORETURN void x86_fp_exception(Cpu *cpu);
 
 /* -- tasks (task.c) */
 typedef enum { TASK_JUMP, TASK_CALL, TASK_INT, TASK_IRET } X86TaskCause;

@@ -182,6 +182,7 @@ const GuestArch x86_guest = {
     .walk = x86_walk,
     .limit_slow = x86_limit_slow,
     .misaligned = x86_misaligned,
+    .fp_exception = x86_fp_exception,
     .deliver = x86_deliver,
     .deliverable = x86_deliverable,
     .dump = x86_dump,

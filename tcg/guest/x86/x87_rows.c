@@ -1,5 +1,5 @@
 /*
- * x87_rows.c - decoder rows of the opcodes D8 to DF (SDM volume 2, appendix A.5), and their
+ * x87_rows.c - decoder rows of the opcodes D8 to DF and 9B (SDM volume 2, appendix A.5), and their
  * translation: nearly all are one helper call with a description of the instruction (x87.h).
  */
 #include "base/compiler.h"
@@ -74,6 +74,15 @@ static void tr_control(Trans *t)
     static const IrHelper *const helpers[] = { &x86_h_fnclex, &x86_h_fninit };
 
     tr_call0(t, helpers[t->in.row->arg], REF_NONE, REF_NONE, REF_NONE);
+}
+
+/* WAIT: #NM only if CR0 has both MP and TS. */
+static void tr_fwait(Trans *t)
+{
+    if (t->mode & MODE_MP && t->mode & MODE_TS)
+        tr_raise(t, EXC_NM);
+    else
+        tr_call0(t, &x86_h_fwait, REF_NONE, REF_NONE, REF_NONE);
 }
 
 static void tr_nothing(UNUSED Trans *t)
@@ -244,8 +253,9 @@ static const X86Row dd[2] = { { BY_REG(mem_dd) }, { BY_REG(reg_dd) } };
 static const X86Row de[2] = { { BY_REG(mem_de) }, { BY_REG(reg_de) } };
 static const X86Row df[2] = { { BY_REG(mem_df) }, { BY_REG(reg_df) } };
 
-const X86Row x86_x87[8] = {
+const X86Row x86_x87[9] = {
     { BY_MOD(d8) }, { BY_MOD(d9) }, { BY_MOD(da) }, { BY_MOD(db) },
     { BY_MOD(dc) }, { BY_MOD(dd) }, { BY_MOD(de) }, { BY_MOD(df) },
+    { "fwait", tr_fwait },
 };
 /* clang-format on */

@@ -216,8 +216,7 @@ static void run_row(VopId id, uint8_t *code, Cpu *cpu, unsigned rounds)
     for (unsigned i = 0; i < rounds; i++) {
         if (i % 16 == 0) {
             k.imm = v->attr & VOP_IMM8 ? random_below(&r, i % 32 ? 256 : 40) : 0;
-            k.mem =
-                v->attr & VOP_MEM || (v->mem && v->form != V_RM_G && v->form != RM_G_V && i & 32);
+            k.mem = v->attr & VOP_MEM || (takes_memory(id) && i & 32);
             emit_native(code, id, k.imm, k.mem);
         }
         run_case(&k, &r);

@@ -96,6 +96,8 @@ static int writelog_open(Node *node, Options *options, Error **err)
     if (!path)
         return error_set(err, -EINVAL, "driver 'writelog' needs the option 'log'");
     w->log = fopen(path, "we");
+    if (w->log)
+        setvbuf(w->log, NULL, _IONBF, 0);
     if (!w->log)
         return error_set(err, -errno, "cannot write the log '%s': %s", path, strerror(errno));
     return 0;

@@ -1,0 +1,438 @@
+/*
+ * qcow2_crash.c - a writer is cut off at every write in turn; what is then on disk must be a good
+ * image with all flushed data.
+ *
+ * A workload runs over the writelog filter. For each length of the log an image is made from
+ * everything up to the last flush and, of what came after it, all or a random part in random order.
+ * Each such image must check without corruption (leaks are allowed), each sector must hold what it
+ * held at the last completed guest flush or something written since, and each snapshot what it was
+ * taken of.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/iov.h"
+#include "base/math.h"
+#include "block/node.h"
+#include "block/writelog.h"
+
+enum { SECTOR = 512, SECTORS = 1200, DISK = SECTORS * SECTOR, OPS = 90, MAX_SNAPS = 4 };
+
+typedef struct {
+    const char *what, *options;
+    bool backing, snapshots;
+} Case;
+
+static const Case cases[] = {
+    { "512 byte clusters", "cluster_size=512", false, false },
+    { "overlay", "cluster_size=4k", true, false },
+    { "64 bit counts, snapshots", "cluster_size=512,refcount_bits=64", false, true },
+    { "snapshots of an overlay", "cluster_size=1k,refcount_bits=8", true, true },
+    { "version 2", "cluster_size=1k,compat=0.10", false, true },
+    { "lazy refcounts", "cluster_size=1k,lazy_refcounts=on", true, true },
+};
+
+/* A sector's content is one number, repeated; 0 is zeros, 1 the backing file. */
+typedef uint32_t Value;
+
+typedef struct {
+    size_t log_end; /* bytes of the log when the operation had returned */
+    bool flush;
+    Value now[SECTORS];    /* the disk after it */
+    bool touched[SECTORS]; /* the operation may have changed the sector, in parts or whole */
+} Op;
+
+typedef struct {
+    const Case *c;
+    char dir[64], path[128], log_path[128], crash[128];
+    Node *node;
+    Op *ops;
+    int op_count;
+    Value snaps[MAX_SNAPS][SECTORS];
+    uint8_t *start, *log;
+    size_t start_len, log_len;
+} Run;
+
+static unsigned seed;
+
+static int rnd(int n)
+{
+    return rand() % n;
+}
+
+static void ok(int ret, Error *err, const char *what)
+{
+    if (ret < 0)
+        fail_msg("seed %u: %s: %s", seed, what, error_message(err, ret));
+    error_free(err);
+}
+
+static void fill(void *buf, Value v)
+{
+    for (int i = 0; i < SECTOR / 4; i++)
+        memcpy((uint8_t *)buf + 4 * i, &v, 4);
+}
+
+static void read_disk(Node *node, Value *values, const char *what)
+{
+    AUTO_FREE uint8_t *buf = malloc(DISK);
+
+    ok(node_pread(node, buf, DISK, 0), NULL, what);
+    for (int i = 0; i < SECTORS; i++) {
+        memcpy(&values[i], buf + i * SECTOR, 4);
+        if (memcmp(buf + i * SECTOR, buf + i * SECTOR + 4, SECTOR - 4) != 0)
+            fail_msg("seed %u: %s: sector %d is torn", seed, what, i);
+    }
+}
+
+static uint8_t *load(const char *path, size_t *len)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY);
+
+    assert_true(fd >= 0 && fstat(fd, &st) == 0);
+    uint8_t *buf = malloc((size_t)st.st_size + 1);
+    assert_int_equal(read(fd, buf, (size_t)st.st_size), st.st_size);
+    close(fd);
+    *len = (size_t)st.st_size;
+    return buf;
+}
+
+/* ---- the workload -------------------------------------------------------------------------- */
+
+static void do_data(Run *r, Op *op, Value id)
+{
+    int first = rnd(SECTORS), n = MIN(1 + rnd(rnd(3) ? 6 : 60), SECTORS - first), kind = rnd(8);
+    AUTO_FREE uint8_t *buf = malloc((size_t)n * SECTOR);
+    uint64_t off = (uint64_t)first * SECTOR, len = (uint64_t)n * SECTOR;
+
+    for (int i = 0; i < n; i++) {
+        fill(buf + i * SECTOR, id);
+        op->touched[first + i] = true;
+    }
+    if (kind == 0)
+        ok(node_pwrite_zeroes(r->node, off, len, rnd(2) ? REQ_MAY_UNMAP : 0), NULL, "zeroes");
+    else if (kind == 1)
+        ok(node_discard(r->node, off, len), NULL, "discard");
+    else
+        ok(node_pwrite(r->node, buf, len, off), NULL, "write");
+}
+
+static bool have_snapshot(Run *r, const char *name)
+{
+    SnapshotInfo *list;
+    size_t n;
+    bool found = false;
+
+    ok(node_snapshot_list(r->node, &list, &n, NULL), NULL, "list");
+    for (size_t i = 0; i < n; i++)
+        found |= strcmp(list[i].name, name) == 0;
+    snapshot_list_free(list, n);
+    return found;
+}
+
+static void do_snapshot(Run *r, Op *op)
+{
+    char name[8];
+    SnapshotInfo info = { .name = name };
+    int which = rnd(MAX_SNAPS);
+    Error *err = NULL;
+
+    snprintf(name, sizeof(name), "s%d", which);
+    if (have_snapshot(r, name)) {
+        if (rnd(2)) {
+            memset(op->touched, 1, sizeof(op->touched));
+            ok(node_snapshot_apply(r->node, name, &err), err, "apply");
+        } else {
+            ok(node_snapshot_delete(r->node, name, &err), err, "delete");
+        }
+    } else if (!r->snaps[which][0]) { /* each name once: its content never changes */
+        read_disk(r->node, r->snaps[which], "read");
+        ok(node_snapshot_create(r->node, &info, &err), err, "snapshot");
+        r->snaps[which][0] |= UINT32_C(1) << 31; /* taken */
+    }
+}
+
+static void do_op(Run *r, Op *op, Value id)
+{
+    struct stat st;
+    int kind = rnd(10);
+
+    if (kind == 0) {
+        ok(node_flush(r->node), NULL, "flush");
+        op->flush = true;
+    } else if (kind == 1 && r->c->snapshots) {
+        do_snapshot(r, op);
+    } else {
+        do_data(r, op, id);
+    }
+    read_disk(r->node, op->now, "read back");
+    assert_int_equal(stat(r->log_path, &st), 0);
+    op->log_end = (size_t)st.st_size;
+}
+
+static void open_logged(Run *r)
+{
+    Options *o = options_new();
+    Error *err = NULL;
+
+    options_set(o, "driver", "qcow2");
+    options_set(o, "file.driver", "writelog");
+    options_set(o, "file.log", r->log_path);
+    options_set(o, "file.file.filename", r->path);
+    ok(node_open(NULL, NULL, o, OPEN_RDWR | OPEN_NO_FLUSH | OPEN_UNMAP, &r->node, &err), err,
+       "open");
+}
+
+static void prepare(Run *r)
+{
+    AUTO_FREE uint8_t *buf = malloc(DISK);
+    Options *o = options_new();
+    char base[128];
+    Node *node;
+
+    options_parse(o, r->c->options, NULL, NULL);
+    options_set_u64(o, "size", DISK);
+    if (r->c->backing) {
+        Options *b = options_new();
+
+        snprintf(base, sizeof(base), "%s/base", r->dir);
+        options_set_u64(b, "size", DISK);
+        ok(node_create(base, "raw", b, 0, NULL, NULL), NULL, "create base");
+        ok(node_open(base, "raw", NULL, OPEN_RDWR, &node, NULL), NULL, "open base");
+        for (int i = 0; i < SECTORS; i++)
+            fill(buf + i * SECTOR, 1);
+        ok(node_pwrite(node, buf, DISK, 0), NULL, "write base");
+        node_unref(node);
+        options_set(o, "backing_file", base);
+        options_set(o, "backing_fmt", "raw");
+    }
+    ok(node_create(r->path, "qcow2", o, 0, NULL, NULL), NULL, "create");
+    r->start = load(r->path, &r->start_len);
+}
+
+static void run_workload(Run *r)
+{
+    prepare(r);
+    open_logged(r);
+    r->ops = calloc(OPS + 1, sizeof(*r->ops));
+    r->ops[0].flush = true; /* the image as it was made */
+    read_disk(r->node, r->ops[0].now, "read new image");
+    for (r->op_count = 1; r->op_count <= OPS; r->op_count++)
+        do_op(r, &r->ops[r->op_count], (Value)r->op_count + 1);
+    node_unref(r->node);
+    r->log = load(r->log_path, &r->log_len);
+}
+
+/* ---- the crashes --------------------------------------------------------------------------- */
+
+typedef struct {
+    uint8_t *bytes;
+    size_t len, room;
+} Disk;
+
+static void disk_grow(Disk *d, size_t len)
+{
+    if (len > d->room) {
+        d->bytes = realloc(d->bytes, 2 * len);
+        memset(d->bytes + d->room, 0, 2 * len - d->room);
+        d->room = 2 * len;
+    }
+    d->len = MAX(d->len, len);
+}
+
+static WritelogEntry entry_at(const Run *r, size_t at)
+{
+    WritelogEntry e;
+
+    memcpy(&e, r->log + at, sizeof(e));
+    return e;
+}
+
+static size_t entry_end(const Run *r, size_t at)
+{
+    WritelogEntry e = entry_at(r, at);
+
+    return at + sizeof(e) + (e.kind == WRITELOG_WRITE ? e.len : 0);
+}
+
+static void apply(const Run *r, Disk *d, size_t at)
+{
+    WritelogEntry e = entry_at(r, at);
+
+    if (e.kind == WRITELOG_FLUSH || e.kind == WRITELOG_RESIZE)
+        return;
+    if (e.kind == WRITELOG_DISCARD && e.off >= d->len)
+        return;
+    if (e.kind == WRITELOG_DISCARD)
+        e.len = MIN(e.len, d->len - e.off);
+    disk_grow(d, e.off + e.len);
+    if (e.kind == WRITELOG_WRITE)
+        memcpy(d->bytes + e.off, r->log + at + sizeof(e), e.len);
+    else
+        memset(d->bytes + e.off, 0, e.len);
+}
+
+/* What the guest may find, given how much of the log was performed. */
+static void check_content(const Run *r, Node *node, size_t cut)
+{
+    Value found[SECTORS];
+    int flushed = 0, running;
+
+    for (int i = 0; i < r->op_count; i++)
+        if (r->ops[i].flush && r->ops[i].log_end <= cut)
+            flushed = i;
+    for (running = flushed; running + 1 < r->op_count && r->ops[running].log_end < cut;)
+        running++;
+    read_disk(node, found, "read after crash");
+    for (int s = 0; s < SECTORS; s++) {
+        bool good = found[s] == r->ops[flushed].now[s];
+
+        for (int i = flushed + 1; i <= running && !good; i++)
+            good = found[s] == r->ops[i].now[s] ||
+                   (r->ops[i].touched[s] && (found[s] == 0 || found[s] == (Value)i + 1));
+        if (!good)
+            fail_msg("seed %u, %s: cut at %zu: sector %d holds %u, flushed (op %d) was %u", seed,
+                     r->c->what, cut, s, found[s], flushed, r->ops[flushed].now[s]);
+    }
+}
+
+static void check_snapshots(const Run *r)
+{
+    SnapshotInfo *list;
+    size_t n;
+    Node *node;
+
+    ok(node_open(r->crash, "qcow2", NULL, 0, &node, NULL), NULL, "open for snapshots");
+    ok(node_snapshot_list(node, &list, &n, NULL), NULL, "list after crash");
+    for (size_t i = 0; i < n; i++) {
+        const Value *want = r->snaps[atoi(list[i].name + 1)];
+        Value found[SECTORS];
+
+        ok(node_snapshot_load(node, list[i].name, NULL), NULL, "load after crash");
+        read_disk(node, found, "read snapshot after crash");
+        found[0] |= UINT32_C(1) << 31;
+        if (memcmp(found, want, sizeof(found)) != 0)
+            fail_msg("seed %u, %s: snapshot %s differs", seed, r->c->what, list[i].name);
+    }
+    snapshot_list_free(list, n);
+    node_unref(node);
+}
+
+static void print_line(void *opaque, const char *line)
+{
+    (void)opaque;
+    if (strncmp(line, "Leaked", 6) != 0)
+        printf("# %s\n", line);
+}
+
+static void survive(const Run *r, const Disk *d, size_t cut)
+{
+    int fd = open(r->crash, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    bool lazy = strstr(r->c->options, "lazy");
+    CheckResult result;
+    Error *err = NULL;
+    Node *node;
+
+    assert_int_equal(write(fd, d->bytes, d->len), d->len);
+    close(fd);
+    /* opening for writing repairs an image that was not closed cleanly */
+    ok(node_open(r->crash, "qcow2", NULL, OPEN_NO_FLUSH | (lazy ? OPEN_RDWR : 0), &node, &err), err,
+       "open after crash");
+    ok(node_check(node, 0, print_line, NULL, &result, &err), err, "check after crash");
+    if (result.corruptions || result.check_errors)
+        fail_msg("seed %u, %s: cut at %zu: %llu corruptions", seed, r->c->what, cut,
+                 (unsigned long long)result.corruptions);
+    check_content(r, node, cut);
+    node_unref(node);
+    if (r->c->snapshots)
+        check_snapshots(r);
+}
+
+static void crash_at(const Run *r, const Disk *stable, const size_t *loose, int n, size_t cut)
+{
+    for (int part = 0; part < 2; part++) {
+        Disk d = { 0 };
+
+        disk_grow(&d, stable->len);
+        memcpy(d.bytes, stable->bytes, stable->len);
+        if (part == 0)
+            for (int i = 0; i < n; i++)
+                apply(r, &d, loose[i]);
+        else /* any half of them, in any order */
+            for (int i = 0; i < n / 2 + 1 && n; i++)
+                apply(r, &d, loose[rnd(n)]);
+        survive(r, &d, cut);
+        free(d.bytes);
+    }
+}
+
+static void crash_everywhere(const Run *r)
+{
+    AUTO_FREE size_t *loose = malloc(r->log_len / sizeof(WritelogEntry) * sizeof(*loose));
+    Disk stable = { 0 };
+    int n = 0, cuts = 0;
+
+    disk_grow(&stable, r->start_len);
+    memcpy(stable.bytes, r->start, r->start_len);
+    for (size_t at = 0; at < r->log_len; at = entry_end(r, at)) {
+        loose[n++] = at;
+        if (entry_at(r, at).kind == WRITELOG_FLUSH) {
+            for (int i = 0; i < n; i++)
+                apply(r, &stable, loose[i]);
+            n = 0;
+        }
+        crash_at(r, &stable, loose, n, entry_end(r, at));
+        cuts++;
+    }
+    free(stable.bytes);
+    printf("# %s: %d cuts\n", r->c->what, cuts);
+}
+
+static void run_case(const Case *c)
+{
+    Run r = { .c = c };
+    char command[128];
+
+    strcpy(r.dir, "/tmp/qcow2_crash.XXXXXX");
+    assert_non_null(mkdtemp(r.dir));
+    snprintf(r.path, sizeof(r.path), "%s/image", r.dir);
+    snprintf(r.log_path, sizeof(r.log_path), "%s/log", r.dir);
+    snprintf(r.crash, sizeof(r.crash), "%s/crash", r.dir);
+    run_workload(&r);
+    crash_everywhere(&r);
+    free(r.ops);
+    free(r.log);
+    free(r.start);
+    snprintf(command, sizeof(command), "rm -rf '%s'", r.dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void images_survive_crashes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        run_case(&cases[i]);
+}
+
+int main(void)
+{
+    const char *given = getenv("BLOCK_SEED");
+    const struct CMUnitTest tests[] = { cmocka_unit_test(images_survive_crashes) };
+
+    seed = given ? (unsigned)atoi(given) : (unsigned)time(NULL) ^ (unsigned)getpid() << 16;
+    printf("# seed %u\n", seed);
+    fflush(stdout);
+    srand(seed);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

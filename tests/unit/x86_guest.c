@@ -78,7 +78,7 @@ static void run_on(const GuestTest *test, const char *backend, const uint8_t *im
     assert_int_equal(p.failures, 0);
 }
 
-static void run_test(void **state)
+static void run_guest(void **state)
 {
     static const char *const backends[] = { "interp", NULL };
     const GuestTest *test = *state;
@@ -105,7 +105,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_LEN(tests); i++) {
         if (argc < 2 || strcmp(argv[1], tests[i].name) == 0)
             cases[n++] =
-                (struct CMUnitTest) { tests[i].name, run_test, NULL, NULL, (void *)&tests[i] };
+                (struct CMUnitTest) { tests[i].name, run_guest, NULL, NULL, (void *)&tests[i] };
     }
     return _cmocka_run_group_tests("x86_guest", cases, n, NULL, NULL);
 }

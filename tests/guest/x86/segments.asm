@@ -268,6 +268,8 @@
     THE_END
 
 gate_target:
+    mov ax, DATA0
+    mov ds, ax
     mov [gate_eip], esp
     mov edi, esp
     mov ebx, [esp + 8]

@@ -95,6 +95,8 @@ static void run_guest(void **state)
 static const GuestTest tests[] = {
     { "segments", "max", RUN_HALTED },
     { "descriptors", "max", RUN_HALTED },
+    { "paging", "max", RUN_HALTED },
+    { "tasks", "max", RUN_HALTED },
 };
 
 int main(int argc, char **argv)

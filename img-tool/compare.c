@@ -161,10 +161,10 @@ int cmd_compare(int argc, char **argv)
             strict = true;
         } else {
             ret = common_option(&common, cmd, opt, &code);
+            if (ret > 0)
+                code = usage_error(cmd, "unknown option");
             if (ret != 0)
-                return ret >= 0 ? usage_error(cmd, "unknown option") * EXIT_OPEN
-                       : code   ? EXIT_OPEN
-                                : EXIT_SAME;
+                return code ? EXIT_OPEN : EXIT_SAME;
         }
     }
     if (argc - optind != 2) {

@@ -13,17 +13,36 @@ typedef struct Entry {
     const char *filename;
 } Entry;
 
-static Entry entry_of(const Extent *ext, uint64_t start)
+/* A hole belongs to the deepest image that reaches that far. */
+static unsigned hole_depth(Node *node, uint64_t off)
+{
+    unsigned depth = 0;
+
+    while ((node = node_backing(node)) && off < node_size(node))
+        depth++;
+    return depth;
+}
+
+/* A hole of the file below an allocated cluster reads as zeros but is data of the image all the
+ * same. */
+static bool is_data(const Extent *ext, bool zero)
+{
+    bool allocated = ext->kind == EXTENT_DATA || ext->kind == EXTENT_PACKED;
+
+    return allocated && (!zero || strcmp(node_format(ext->node), "raw") != 0);
+}
+
+static Entry entry_of(Node *top, const Extent *ext, uint64_t start)
 {
     bool zero = ext->zero || ext->kind == EXTENT_ZERO || ext->kind == EXTENT_HOLE;
 
     return (Entry) {
         .start = start,
         .len = ext->len,
-        .depth = ext->depth,
+        .depth = ext->kind == EXTENT_HOLE ? hole_depth(top, start) : ext->depth,
         .present = ext->kind != EXTENT_HOLE,
         .zero = zero,
-        .data = !zero,
+        .data = is_data(ext, zero),
         .has_offset = ext->has_pos && ext->kind != EXTENT_PACKED,
         .offset = ext->pos,
         .filename = ext->file && ext->has_pos ? node_filename(ext->file) : NULL,
@@ -51,7 +70,7 @@ static void print_json(const Entry *e, bool first)
 /* Only data that another program could read at the place shown. */
 static int print_human(const Entry *e)
 {
-    if (!e->data)
+    if (!e->data || e->zero)
         return 0;
     if (!e->has_offset) {
         complain(
@@ -90,7 +109,7 @@ static int map_range(Node *node, uint64_t start, uint64_t end, bool json)
                      start, strerror(-ret));
             return 1;
         }
-        Entry next = entry_of(&ext, start);
+        Entry next = entry_of(node, &ext, start);
         start += ext.len;
         if (current.len && follows(&current, &next)) {
             current.len += next.len;

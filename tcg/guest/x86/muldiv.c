@@ -46,7 +46,7 @@ static IrRef dividend(Trans *t, IrSize size)
 
 static void divide(Trans *t, IrSize size, IrRef a, const IrHelper *h)
 {
-    IrRef r = tr_call(t, h, a, tr_get(t, 0), REF_NONE);
+    IrRef r = tr_call(t, h, a, tr_copy(t, size, tr_get(t, 0)), REF_NONE);
     IrRef high = tr_temp(t);
 
     tr_op(t, IR_shr, IR_64, high, r, tr_k(t, 8 << size));

@@ -12,14 +12,19 @@ void tr_push_(Trans *t)
 void tr_pop_(Trans *t)
 {
     IrSize size = t->in.osize;
-    IrRef v = tr_pop_peek(t, size, 0);
+    IrRef top = tr_mem_seg(t, SEG_SS, ir_g(RSP), 0, t->stack_size);
 
     if (tr_is_mem(t, 0)) {
+        IrRef v = tr_ld(t, size, top);
         tr_st(t, size, tr_mem_at(t, 0, t->in.mem.base == RSP ? 1 << size : 0), v);
         tr_stack_add(t, 1 << size);
-    } else {
+    } else if (t->in.opd[0].reg == RSP) {
+        IrRef v = tr_ld(t, size, top);
         tr_stack_add(t, 1 << size);
-        tr_mov(t, size, tr_reg(t, 0), v);
+        tr_mov(t, size, ir_g(RSP), v);
+    } else {
+        tr_op(t, IR_ld, size, tr_reg(t, 0), top, REF_NONE);
+        tr_stack_add(t, 1 << size);
     }
 }
 

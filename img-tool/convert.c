@@ -93,6 +93,10 @@ static int own_option(Convert *c, int opt)
 
 static int check_arguments(Convert *c)
 {
+    unsigned flags = 0;
+
+    if (c->common.cache && cache_mode_flags(c->common.cache, &flags) < 0)
+        return usage_error(c->cmd, "invalid cache mode '%s'", c->common.cache);
     if (c->target_image_opts && !c->existing)
         return usage_error(c->cmd, "--target-image-opts needs -n: it names an image that exists");
     if (c->existing && !options_empty(c->options))

@@ -1,7 +1,7 @@
 # TAP for shell tests. Sourced first: makes a scratch folder, goes there, removes it at the end.
 #
 #   is "what" COMMAND...           ok if the command succeeds (its output becomes a diagnostic if not)
-#   refused "what" TEXT COMMAND... ok if the command exits with 1, prints one line, and TEXT is in it
+#   refused "what" TEXT COMMAND... ok if the command exits with 1, prints one line (beside warnings), and TEXT is in it
 #   same "what" GOT EXPECTED       ok if the texts are equal
 #   done_testing                   prints the plan; last
 set -u
@@ -35,7 +35,7 @@ refused() {
     shift 2
     out=$("$@" 2>&1 >/dev/null)
     status=$?
-    if [ $status -eq 1 ] && [ "$(printf '%s\n' "$out" | grep -vc '^Try ')" -eq 1 ] && [[ $out == *"$text"* ]]; then
+    if [ $status -eq 1 ] && [ "$(printf '%s\n' "$out" | grep -vc -e '^Try ' -e ': warning: ')" -eq 1 ] && [[ $out == *"$text"* ]]; then
         tap_result 0 "$what"
     else
         printf '%s\n' "command: $*" "exit code: $status, expected 1 and '$text' in one line" "$out" | sed 's/^/# /'

@@ -97,6 +97,9 @@ static const GuestTest tests[] = {
     { "descriptors", "max", RUN_HALTED },
     { "paging", "max", RUN_HALTED },
     { "tasks", "max", RUN_HALTED },
+    { "real", "max", RUN_HALTED },
+    { "v86", "max", RUN_HALTED },
+    { "triple", "max", RUN_SHUTDOWN },
 };
 
 int main(int argc, char **argv)

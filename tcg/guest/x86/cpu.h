@@ -175,10 +175,10 @@ typedef struct {
         uint8_t vector;
         uint32_t error;
     } exc;
-    int exc_depth;      /* exception being delivered, for double faults; -1: none */
-    bool exc_ext;       /* what is being delivered is not the program's doing: error codes say so */
-    bool exc_trap;      /* the pending #DB is a trap: RF is not pushed as set */
-    uint32_t exc_error; /* of exc_depth, for the last words of a triple fault */
+    int exc_depth;    /* exception being delivered, for double faults; -1: none */
+    bool exc_ext;     /* what is being delivered is not the program's doing: error codes say so */
+    bool exc_trap;    /* the pending #DB is a trap: RF is not pushed as set */
+    uint8_t exc_root; /* exception that started the chain of exc_depth, for the last words */
     uint64_t debug_hits; /* DR6 bits of data breakpoints hit by the current instruction */
     bool nmi_blocked;
     bool wait_sipi; /* after INIT: nothing but SIPI starts the CPU */

@@ -73,11 +73,12 @@ void x86_shutdown(X86Cpu *x, unsigned vector, uint32_t error)
 {
     log_line(x, TCG_LOG_INT | TCG_LOG_GUEST_ERRORS,
              "cpu %u: triple fault at %04x:%016" PRIx64
-             ": entering the #DF handler caused %s (error code %04x, CR2 %016" PRIx64
-             "); IDT at %016" PRIx64 " limit %04x, SS:SP %04x:%016" PRIx64 ", CR3 %016" PRIx64
-             ". The CPU has shut down.\n",
-             x->c.index, x->seg[SEG_CS].selector, x->c.pc, event_name(vector), error, x->cr2,
-             x->idtr.base, x->idtr.limit, x->seg[SEG_SS].selector, x->c.gpr[RSP], x->cr3);
+             ": neither the handler of %s nor that of #DF could be entered, the last try caused %s "
+             "(error code %04x, CR2 %016" PRIx64 "); IDT at %016" PRIx64
+             " limit %04x, SS:SP %04x:%016" PRIx64 ", CR3 %016" PRIx64 ". The CPU has shut down.\n",
+             x->c.index, x->seg[SEG_CS].selector, x->c.pc, event_name(x->exc_root),
+             event_name(vector), error, x->cr2, x->idtr.base, x->idtr.limit,
+             x->seg[SEG_SS].selector, x->c.gpr[RSP], x->cr3);
     x->exc.pending = false;
     x->exc_depth = -1;
     x->c.shutdown = true;
@@ -102,6 +103,8 @@ NORETURN static void raise_event(X86Cpu *x, unsigned vector, bool has_error, uin
     cpu_restore_state(&x->c);
     if (x->exc_ext && vector >= EXC_TS && vector <= EXC_GP)
         error |= 1;
+    if (x->exc_depth < 0)
+        x->exc_root = vector;
     if (x->exc_depth == EXC_DF)
         x86_shutdown(x, vector, error);
     if (x->exc_depth >= 0 && doubles(x->exc_depth, vector)) {
@@ -133,6 +136,16 @@ void x86_trap_after(X86Cpu *x, uint64_t dr6, uint64_t next)
     x->c.in_code = false; /* pc and flags are those after the instruction: nothing to restore */
     x->exc_trap = true;
     raise_event(x, EXC_DB, false, 0);
+}
+
+void x86_trap_later(X86Cpu *x, uint64_t dr6, uint64_t next)
+{
+    x->dr[6] |= dr6;
+    x->c.pc = next;
+    x->exc_trap = x->exc.pending = true;
+    x->exc.vector = EXC_DB;
+    x->exc.has_error = false;
+    atomic_store(&x->c.exit_request, 1);
 }
 
 /* CR0.AM alignment checks are not modelled; this is SSE's MEM_ALIGN: #GP whatever the segment. */
@@ -200,6 +213,8 @@ uint32_t x86_deliverable(Cpu *cpu)
     X86Cpu *x = x86(cpu);
     uint32_t mask = CPU_REQ_INIT | CPU_REQ_SIPI | CPU_REQ_RESET | CPU_REQ_SMI;
 
+    if (x->exc.pending) /* a trap that the last instruction left behind */
+        return CPU_REQ_INTR;
     if (!x->wait_sipi && !(cpu->mode & MODE_SHADOW)) {
         mask |= x->nmi_blocked ? 0 : CPU_REQ_NMI;
         mask |= x->eflags & EFL_IF ? CPU_REQ_INTR : 0;

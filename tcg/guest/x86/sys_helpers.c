@@ -119,15 +119,15 @@ enum { DR6_BS = 1 << 14 };
 
 static void step(Cpu *cpu, uint64_t pc)
 {
-    x86_trap_after(x86(cpu), DR6_BS, pc);
+    x86_trap_later(x86(cpu), DR6_BS, pc);
 }
-HELPER(step, ALL_STATE);
+HELPER(step, 0);
 
 static void step_far(Cpu *cpu)
 {
-    x86_trap_after(x86(cpu), DR6_BS, cpu->pc);
+    x86_trap_later(x86(cpu), DR6_BS, cpu->pc);
 }
-HELPER(step_far, ALL_STATE);
+HELPER(step_far, 0);
 
 static void code_bp(Cpu *cpu)
 {

@@ -208,6 +208,8 @@ void x86_log_event(X86Cpu *x, const X86Event *ev); /* -d int */
 NORETURN void x86_shutdown(X86Cpu *x, unsigned vector, uint32_t error);
 /* #DB after the current instruction, whose effects are complete; `next` is where it goes on. */
 NORETURN void x86_trap_after(X86Cpu *x, uint64_t dr6, uint64_t next);
+/* The same at the end of a block that leaves to the dispatcher: does not unwind. */
+void x86_trap_later(X86Cpu *x, uint64_t dr6, uint64_t next);
 void x86_init_signal(X86Cpu *x); /* INIT: a reset that keeps FPU, SSE and MSRs */
 void x86_deliver(Cpu *cpu);
 uint32_t x86_deliverable(Cpu *cpu);

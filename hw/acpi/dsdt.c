@@ -240,7 +240,6 @@ void dsdt_build(Aml *a, const AcpiMachine *m)
     size_t pci = aml_device(a, "PCI0");
 
     aml_hid(a, "PNP0A03");
-    aml_name_int(a, "_ADR", 0);
     aml_name_int(a, "_UID", 0);
     pci_resources(a, m);
     routing_table(a);

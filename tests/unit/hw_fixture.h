@@ -95,7 +95,7 @@ static const PcHooks fixture_hooks = {
 };
 
 /* The caller may have set fields of *config before; the rest is filled in. */
-static Fixture *fixture_new(PcConfig *config)
+UNUSED static Fixture *fixture_new(PcConfig *config)
 {
     Fixture *f = test_calloc(1, sizeof(*f));
 
@@ -127,14 +127,14 @@ static Fixture *fixture_new(PcConfig *config)
     return f;
 }
 
-static void fixture_free(Fixture *f)
+UNUSED static void fixture_free(Fixture *f)
 {
     pc_free(f->pc);
     test_free(f);
 }
 
 /* Time passes, event by event. */
-__attribute__((unused)) static void pass(Fixture *f, int64_t ns)
+UNUSED static void pass(Fixture *f, int64_t ns)
 {
     int64_t end = f->now + ns;
 
@@ -149,46 +149,45 @@ __attribute__((unused)) static void pass(Fixture *f, int64_t ns)
     f->now = end;
 }
 
-__attribute__((unused)) static uint8_t inb(Fixture *f, uint16_t port)
+UNUSED static uint8_t inb(Fixture *f, uint16_t port)
 {
     return memmap_read(f->io, port, 1);
 }
 
-__attribute__((unused)) static uint32_t inl(Fixture *f, uint16_t port)
+UNUSED static uint32_t inl(Fixture *f, uint16_t port)
 {
     return memmap_read(f->io, port, 4);
 }
 
-__attribute__((unused)) static void outb(Fixture *f, uint16_t port, uint8_t value)
+UNUSED static void outb(Fixture *f, uint16_t port, uint8_t value)
 {
     memmap_write(f->io, port, value, 1);
 }
 
-__attribute__((unused)) static void outw(Fixture *f, uint16_t port, uint16_t value)
+UNUSED static void outw(Fixture *f, uint16_t port, uint16_t value)
 {
     memmap_write(f->io, port, value, 2);
 }
 
-__attribute__((unused)) static void outl(Fixture *f, uint16_t port, uint32_t value)
+UNUSED static void outl(Fixture *f, uint16_t port, uint32_t value)
 {
     memmap_write(f->io, port, value, 4);
 }
 
-__attribute__((unused)) static uint32_t config_read(Fixture *f, unsigned devfn, unsigned reg)
+UNUSED static uint32_t config_read(Fixture *f, unsigned devfn, unsigned reg)
 {
     outl(f, 0xcf8, 0x80000000 | devfn << 8 | (reg & 0xfc));
     return inl(f, 0xcfc);
 }
 
-__attribute__((unused)) static void config_write(Fixture *f, unsigned devfn, unsigned reg,
-                                                 uint32_t value)
+UNUSED static void config_write(Fixture *f, unsigned devfn, unsigned reg, uint32_t value)
 {
     outl(f, 0xcf8, 0x80000000 | devfn << 8 | (reg & 0xfc));
     outl(f, 0xcfc, value);
 }
 
 /* The 8259s as every BIOS sets them up: vectors 08h and 70h, everything unmasked. */
-__attribute__((unused)) static void program_pics(Fixture *f)
+UNUSED static void program_pics(Fixture *f)
 {
     static const uint8_t master[] = { 0x08, 0x04, 0x01, 0x00 }, slave[] = { 0x70, 0x02, 0x01, 0 };
 

@@ -50,7 +50,7 @@ static void feature_leaf(X86Cpu *x, uint32_t out[4])
 }
 
 /* Deterministic cache parameters: 32 KiB L1 data and code, 1 MiB L2, 64-byte lines. */
-static void code_cache_leaf(uint32_t sub, uint32_t out[4])
+static void cache_leaf(uint32_t sub, uint32_t out[4])
 {
     static const uint32_t rows[][3] = {
         { 1 | 1 << 5 | 1 << 8, 7u << 22 | 63, 63 },
@@ -85,7 +85,7 @@ static void basic_leaf(X86Cpu *x, uint32_t leaf, uint32_t sub, uint32_t out[4])
         out[EAX] = 1;
         out[EDX] = 0x2c307d;
         break;
-    case 4: code_cache_leaf(sub, out); break;
+    case 4: cache_leaf(sub, out); break;
     case 6: out[EAX] = 1 << 2; break; /* the APIC timer does not stop */
     case 7:
         if (sub == 0) {

@@ -80,29 +80,30 @@ void mmu_code_written(Cpu *cpu, PhysPage *page, uint64_t gpa, size_t len)
 
 /* -- one access inside a page */
 
+/* Copies of constant size are single moves of the host: a guest's aligned accesses stay atomic. */
 static uint64_t host_ld(const void *p, unsigned size)
 {
     uint64_t v = 0;
 
     switch (size) {
-    case 1: return *(const uint8_t *)p;
-    case 2: return *(const uint16_t *)p;
-    case 4: return *(const uint32_t *)p;
-    case 8: return *(const uint64_t *)p;
+    case 1: memcpy(&v, p, 1); break;
+    case 2: memcpy(&v, p, 2); break;
+    case 4: memcpy(&v, p, 4); break;
+    case 8: memcpy(&v, p, 8); break;
+    default: memcpy(&v, p, size); break;
     }
-    memcpy(&v, p, size);
     return v;
 }
 
 static void host_st(void *p, uint64_t v, unsigned size)
 {
     switch (size) {
-    case 1: *(uint8_t *)p = v; return;
-    case 2: *(uint16_t *)p = v; return;
-    case 4: *(uint32_t *)p = v; return;
-    case 8: *(uint64_t *)p = v; return;
+    case 1: memcpy(p, &v, 1); break;
+    case 2: memcpy(p, &v, 2); break;
+    case 4: memcpy(p, &v, 4); break;
+    case 8: memcpy(p, &v, 8); break;
+    default: memcpy(p, &v, size); break;
     }
-    memcpy(p, &v, size);
 }
 
 /* Host memory that a store to `at` may go to now, after whatever must be told; NULL: a device. */

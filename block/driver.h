@@ -37,11 +37,11 @@ struct Node {
     Node *backing;
 
     /* Set by the driver's open(); the core reads them. */
-    uint64_t size;      /* virtual size; changed under change_lock */
-    uint32_t cluster;   /* the unit of allocation, a power of two; 0: none */
-    uint32_t align;     /* protocols: what a request is best aligned to; 0 or 1: any */
-    bool zero_init;     /* protocols: bytes never written read as zeros */
-    char *backing_file; /* as the image has it; NULL: none */
+    _Atomic uint64_t size; /* virtual size; changed under change_lock */
+    uint32_t cluster;      /* the unit of allocation, a power of two; 0: none */
+    uint32_t align;        /* protocols: what a request is best aligned to; 0 or 1: any */
+    bool zero_init;        /* protocols: bytes never written read as zeros */
+    char *backing_file;    /* as the image has it; NULL: none */
     char *backing_format;
     char *full_backing_file; /* resolved by the core */
 

@@ -11,6 +11,9 @@
 
 /* The best first. */
 static const HostBackend *const backends[] = {
+#ifdef __x86_64__
+    &host_x86_64,
+#endif
     &host_interp,
 };
 

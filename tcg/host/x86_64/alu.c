@@ -129,14 +129,13 @@ static void emit_bswap(Emit *e, IrSize size, unsigned reg)
 
 void lower_bswap(Jit *j, const IrOp *op)
 {
-    if (op->size == IR_16)
-        flags_clobber(j);
     Loc d = dst_of(j, op->d);
     Work w = work_start(j, d, loc_of(j, op->a), op->size, op->size == IR_16, false);
 
-    emit_bswap(&j->e, op->size == IR_64 ? IR_64 : IR_32, w.rm.reg);
-    if (op->size == IR_16)
-        emit_shift_imm(&j->e, SH_SHR, IR_32, w.rm, 16);
+    if (op->size == IR_16) /* undefined for programs; this is what processors do */
+        emit_mov_imm(&j->e, S0, 0);
+    else
+        emit_bswap(&j->e, op->size, w.rm.reg);
     work_done(j, &w, op->size);
 }
 
@@ -344,26 +343,10 @@ void lower_not(Jit *j, const IrOp *op)
     work_done(j, &w, op->size);
 }
 
-/*
- * INC and DEC keep the carry. Unless EFLAGS hold it already it is left in Cpu, under a recipe.
- * True: so it is.
- */
-static bool carry_stays_in_cpu(Jit *j)
-{
-    if (!flags_needed_after(j, FLAG_CF) || j->f.host == FLAGS_ALL)
-        return false;
-    if (j->f.recipe == R_INC || j->f.recipe == R_DEC) { /* only their carry matters now */
-        j->f.recipe = R_NONE;
-        j->f.in_cpu = true;
-    }
-    flags_to_cpu(j);
-    return true;
-}
-
 static void step(Jit *j, const IrOp *op, bool dec)
 {
     bool setf = sets_flags(j, op);
-    bool lazy = setf && carry_stays_in_cpu(j);
+    bool lazy = setf && flags_keep_in_cpu(j, FLAG_CF);
 
     if (!setf)
         flags_clobber(j);

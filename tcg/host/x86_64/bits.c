@@ -5,22 +5,16 @@
 
 /* -- bt bts btr btc: the flags other than CF are kept */
 
-static void bit_flags(Jit *j, const IrOp *op, bool *setf)
+/* The carry of an operation whose other flags stay in Cpu. */
+static void carry_recipe(Jit *j)
 {
-    *setf = sets_flags(j, op);
-    if (!*setf)
-        flags_clobber(j);
-    else if (flags_needed_after(j, FLAGS_NO_C))
-        flags_to_host(j, FLAGS_NO_C);
+    emit_store_imm(&j->e, IR_64, SPILL_RM(SLOT_FLAG), 0);
+    emit_rm(&j->e, X_SETCC | CC_B, IR_8, 0, SPILL_RM(SLOT_FLAG));
+    flags_recipe(j, R_CARRY, IR_64, (Loc) { 0 }, (Loc) { 0 });
 }
 
-static void bit_op(Jit *j, const IrOp *op, unsigned which)
+static void bit_insn(Jit *j, const IrOp *op, unsigned which, Loc d)
 {
-    bool setf;
-    Loc d = which == BT_BT ? (Loc) { 0 } : dst_of(j, op->d);
-
-    bit_flags(j, op, &setf);
-    uint32_t kept = j->f.host & FLAGS_NO_C;
     Loc a = loc_of(j, op->a), b = as_operand(j, loc_of(j, op->b), op->size, false, S1);
     bool in_place = a.kind == L_REG && (which == BT_BT || loc_same(a, d)) &&
                     (op->size >= IR_32 || !a.temp || which == BT_BT);
@@ -36,10 +30,26 @@ static void bit_op(Jit *j, const IrOp *op, unsigned which)
     }
     if (which != BT_BT && !in_place)
         store_reg(j, d, op->size, S0);
-    if (setf)
-        flags_in_host(j, kept | FLAG_CF);
-    else
+}
+
+static void bit_op(Jit *j, const IrOp *op, unsigned which)
+{
+    bool setf = sets_flags(j, op);
+    bool lazy = setf && flags_keep_in_cpu(j, FLAGS_NO_C);
+
+    if (!setf)
+        flags_clobber(j);
+    Loc d = which == BT_BT ? (Loc) { 0 } : dst_of(j, op->d);
+    uint32_t kept = lazy ? 0 : j->f.host & FLAGS_NO_C;
+
+    bit_insn(j, op, which, d);
+    if (!setf) {
         j->f.host = 0;
+        return;
+    }
+    flags_in_host(j, kept | FLAG_CF);
+    if (lazy)
+        carry_recipe(j);
 }
 
 void lower_bt(Jit *j, const IrOp *op)
@@ -62,26 +72,21 @@ void lower_btc(Jit *j, const IrOp *op)
     bit_op(j, op, BT_BTC);
 }
 
-/* -- scans and counts: the host defines some of the flags, the IR says the others are 0 */
+/* -- scans and counts: undefined flags are those of AMD processors in the IR, here the host's */
 
-static void some_flags(Jit *j, const IrOp *op, uint32_t defined)
+static void flags_after(Jit *j, bool setf)
 {
-    if (!sets_flags(j, op)) {
+    if (setf)
+        flags_in_host(j, FLAGS_ALL);
+    else
         j->f.host = 0;
-        return;
-    }
-    flags_in_host(j, defined);
-    if (!flags_needed_after(j, FLAGS_ALL & ~defined))
-        return;
-    emit_pushf(&j->e);
-    emit_pop(&j->e, S1);
-    emit_alu_imm(&j->e, ALU_AND, IR_32, rm_reg(S1), (int32_t)defined);
-    flags_store_packed(j, S1);
 }
 
 static void scan(Jit *j, const IrOp *op, uint32_t x)
 {
-    if (!sets_flags(j, op))
+    bool setf = sets_flags(j, op);
+
+    if (!setf)
         flags_clobber(j);
     Loc d = dst_of(j, op->d), a = loc_of(j, op->a);
 
@@ -91,13 +96,9 @@ static void scan(Jit *j, const IrOp *op, uint32_t x)
     }
     load_reg(j, S0, d, IR_64);
     emit_rm(&j->e, x, op->size, S0, loc_rm(a));
-    if (op->size == IR_64 || (op->size == IR_32 && !d.temp)) {
-        /* a source of 0 keeps all of d, else a 32-bit result has cleared the upper half */
-        store_reg(j, d, IR_64, S0);
-    } else {
-        store_reg(j, d, op->size, S0);
-    }
-    some_flags(j, op, FLAG_ZF);
+    /* a source of 0 keeps all of d, else a 32-bit result has cleared the upper half */
+    store_reg(j, d, op->size == IR_32 ? IR_64 : op->size, S0);
+    flags_after(j, setf);
 }
 
 void lower_bsf(Jit *j, const IrOp *op)
@@ -110,9 +111,11 @@ void lower_bsr(Jit *j, const IrOp *op)
     scan(j, op, X_BSR);
 }
 
-static void count(Jit *j, const IrOp *op, uint32_t x, uint32_t defined)
+static void count(Jit *j, const IrOp *op, uint32_t x)
 {
-    if (!sets_flags(j, op))
+    bool setf = sets_flags(j, op);
+
+    if (!setf)
         flags_clobber(j);
     Loc d = dst_of(j, op->d), a = loc_of(j, op->a);
 
@@ -122,22 +125,22 @@ static void count(Jit *j, const IrOp *op, uint32_t x, uint32_t defined)
     }
     emit_rm(&j->e, x, op->size, S0, loc_rm(a));
     store_reg(j, d, op->size, S0);
-    some_flags(j, op, defined);
+    flags_after(j, setf);
 }
 
 void lower_lzcnt(Jit *j, const IrOp *op)
 {
-    count(j, op, X_LZCNT, FLAG_CF | FLAG_ZF);
+    count(j, op, X_LZCNT);
 }
 
 void lower_tzcnt(Jit *j, const IrOp *op)
 {
-    count(j, op, X_TZCNT, FLAG_CF | FLAG_ZF);
+    count(j, op, X_TZCNT);
 }
 
 void lower_popcnt(Jit *j, const IrOp *op)
 {
-    count(j, op, X_POPCNT, FLAGS_ALL);
+    count(j, op, X_POPCNT);
 }
 
 void lower_crc32(Jit *j, const IrOp *op)

@@ -79,7 +79,7 @@ Stub *new_stub(Jit *j, void (*emit)(Jit *, const Stub *))
     }
     Stub *s = &j->stubs[j->n_stubs++];
 
-    *s = (Stub) { .emit = emit, .flags = j->f, .pc = j->pc, .at = j->at };
+    *s = (Stub) { .emit = emit, .flags = j->f, .pc = j->pc, .pc_size = j->pc_size, .at = j->at };
     return s;
 }
 
@@ -87,6 +87,7 @@ static void emit_stub(Jit *j, const Stub *s)
 {
     j->f = s->flags;
     j->pc = s->pc;
+    j->pc_size = s->pc_size;
     j->at = s->at;
     patch_rel32(s->from, j->e.p);
     s->emit(j, s);

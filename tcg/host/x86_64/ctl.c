@@ -6,6 +6,7 @@
 void lower_insn(Jit *j, const IrOp *op)
 {
     j->pc = op->imm;
+    j->pc_size = op->size;
     j->free_regs = 3;
     j->free_slots = (1 << N_SPILL_TEMPS) - 1;
 }

@@ -74,6 +74,8 @@ static Loc without_high(Jit *j, Loc l)
     return loc_slot(SLOT_HIGH);
 }
 
+static void load_from_cpu(Jit *j);
+
 static bool is_triple(const FlagState *f)
 {
     return f->recipe >= R_ADD && f->recipe <= R_LOGIC;
@@ -87,17 +89,16 @@ static void store_triple(Jit *j)
     set_lazy(j, LAZY((int)j->f.recipe, j->f.width)); /* R_* and LAZY_* have the same order */
 }
 
-/* CF and OF from SLOT_FLAG, SF from the product, the others 0 */
+/* CF and OF from SLOT_FLAG, the others from Cpu */
 static void store_mul(Jit *j)
 {
+    load_from_cpu(j);
+    pack_host(j);
     emit_rm(&j->e, X_IMUL_I32, IR_32, S1, SPILL_RM(SLOT_FLAG));
-    emit32(&j->e, FLAG_CF | FLAG_OF);
-    emit_store(&j->e, IR_64, CPU_RM(cc_a), S1);
-    load_reg(j, S1, j->f.a, j->f.width);
-    emit_shift_imm(&j->e, SH_SHR, IR_64, S1, (8 << j->f.width) - 1);
-    emit_shift_imm(&j->e, SH_SHL, IR_32, S1, 7);
-    emit_alu_store(&j->e, ALU_OR, IR_64, CPU_RM(cc_a), S1);
-    set_lazy(j, LAZY(LAZY_PACKED, 0));
+    emit32(&j->e, FLAGS_CO);
+    emit_alu_imm(&j->e, ALU_AND, IR_32, CPU_RM(cc_a), ~FLAGS_CO);
+    emit_alu_store(&j->e, ALU_OR, IR_32, CPU_RM(cc_a), S1);
+    j->f.host = 0;
 }
 
 static void store_test(Jit *j)
@@ -119,7 +120,6 @@ void flags_to_cpu(Jit *j)
         store_test(j);
     } else if (j->f.recipe == R_MUL) {
         store_mul(j);
-        j->f.host = 0;
     } else {
         if (j->f.recipe)
             flags_to_host(j, FLAGS_ALL);
@@ -217,12 +217,22 @@ static void redo_inc(Jit *j)
     emit_ext(&j->e, X_GRP_FE, j->f.width, dec, rm_reg(S1));
 }
 
+/* BT changes nothing but the carry. */
+static void redo_carry(Jit *j)
+{
+    load_from_cpu(j);
+    emit_rm(&j->e, X_BT_I, IR_32, 4, SPILL_RM(SLOT_FLAG));
+    emit8(&j->e, 0);
+}
+
 void flags_to_host(Jit *j, uint32_t mask)
 {
     if ((j->f.host & mask) == mask)
         return;
-    if (j->f.recipe == R_MUL)
+    if (j->f.recipe == R_MUL) {
         flags_to_cpu(j);
+        j->f.recipe = R_NONE;
+    }
     if (j->f.recipe == R_TEST) {
         load_reg(j, S1, j->f.a, j->f.width);
         alu_with(j, ALU_AND, j->f.width, S1, without_high(j, j->f.b));
@@ -232,9 +242,35 @@ void flags_to_host(Jit *j, uint32_t mask)
         redo_shift(j);
     else if (j->f.recipe == R_INC || j->f.recipe == R_DEC)
         redo_inc(j);
+    else if (j->f.recipe == R_CARRY)
+        redo_carry(j);
     else
         load_from_cpu(j);
     j->f.host = FLAGS_ALL;
+}
+
+/* Flags that a recipe over Cpu replaces, 0: it is none. */
+static uint32_t replaced_by(Recipe r)
+{
+    return r == R_INC || r == R_DEC ? FLAGS_NO_C
+           : r == R_MUL             ? FLAGS_CO
+           : r == R_CARRY           ? FLAG_CF
+                                    : 0;
+}
+
+bool flags_keep_in_cpu(Jit *j, uint32_t kept)
+{
+    uint32_t replaced = replaced_by(j->f.recipe);
+
+    if (!flags_needed_after(j, kept) || j->f.host == FLAGS_ALL)
+        return false;
+    if (replaced && !(replaced & j->need[j->at])) { /* what is still needed of them is in Cpu */
+        j->f.recipe = R_NONE;
+        j->f.in_cpu = true;
+    }
+    flags_to_cpu(j);
+    j->f.recipe = R_NONE;
+    return true;
 }
 
 /* -- after an operation */

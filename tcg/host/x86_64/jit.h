@@ -12,6 +12,7 @@
 #ifndef TCG_HOST_X86_64_JIT_H
 #define TCG_HOST_X86_64_JIT_H
 
+#include "tcg/guest.h"
 #include "tcg/host.h"
 #include "tcg/host/x86_64/emit.h"
 #include "tcg/vop.h"
@@ -68,12 +69,14 @@ typedef enum {
     R_CMP, /* a - b */
     R_LOGIC,
     R_TEST, /* a & b */
-    R_MUL,  /* a = result; SLOT_FLAG = 1 if it overflowed */
     R_SHL,  /* of SLOT_FLAG by count */
     R_SHR,
     R_SAR,
-    R_INC, /* a = result; the carry is the one of Cpu.cc_* */
+    /* over Cpu: the other flags are those of Cpu.cc_* */
+    R_INC, /* all but CF: a = result */
     R_DEC,
+    R_MUL,   /* CF = OF = SLOT_FLAG */
+    R_CARRY, /* CF = SLOT_FLAG */
 } Recipe;
 
 typedef struct {
@@ -90,8 +93,9 @@ typedef struct {
     int32_t value; /* displacement or constant */
 } SiteLoc;
 typedef struct {
-    uint32_t host; /* return address - start of the code cache */
-    int16_t pc;    /* of the instruction - rip_page */
+    uint32_t host;   /* return address - start of the code cache */
+    int16_t pc;      /* of the instruction - rip_page */
+    uint8_t pc_size; /* it is cut to this */
     uint8_t recipe, width, count;
     SiteLoc a, b;
 } Site;
@@ -107,6 +111,7 @@ struct Stub {
     const IrOp *op;
     FlagState flags;
     int16_t pc;
+    uint8_t pc_size;
     uint16_t at;
     uint32_t arg;
     int64_t imm;
@@ -171,6 +176,7 @@ struct Jit {
     const IrOp *op;
     unsigned at;
     int16_t pc; /* of the current instruction - rip_page */
+    uint8_t pc_size;
     FlagState f;
     uint8_t *start;
     bool vectors;        /* the block has operations on host vector registers */
@@ -218,6 +224,9 @@ Loc as_operand(Jit *j, Loc l, IrSize size, bool mem_ok, unsigned scratch);
 void flags_entry(Jit *j);
 bool flags_needed_after(const Jit *j, uint32_t mask);
 bool sets_flags(const Jit *j, const IrOp *op);
+/* The next operation sets only some flags. True: the others (`kept`) are left in Cpu, and it makes
+ * a recipe over them; false: nobody needs them, or EFLAGS hold all. */
+bool flags_keep_in_cpu(Jit *j, uint32_t kept);
 void flags_clobber(Jit *j);                /* EFLAGS are about to be lost */
 void flags_before_write(Jit *j, Loc d);    /* `d` is about to be overwritten */
 void flags_to_host(Jit *j, uint32_t mask); /* EFLAGS hold those in `mask`; uses S1 */
@@ -231,12 +240,12 @@ void flags_store_packed(Jit *j, unsigned reg); /* Cpu.cc_* = the packed flags in
 typedef struct {
     Rm rm;         /* the checked host address */
     unsigned free; /* S0 or S1: not part of it */
-} Access;
+} HostPlace;
 typedef enum { ACC_FORM_ANY, ACC_FORM_S0 } AccessForm;
 /* Emit the check; the slow stub (returned, to be filled in) is entered with r14 = offset in page.
  */
 Stub *mem_check(Jit *j, const IrOp *op, IrRef m, unsigned bytes, bool write, AccessForm form,
-                Access *out);
+                HostPlace *out);
 /* S0 = linear address of the access, segment checked. */
 void linear_address(Jit *j, const IrMem *m, unsigned bytes, bool write);
 void stub_address(Jit *j, const Stub *s); /* in a slow stub: S0 = the linear address */
@@ -270,5 +279,6 @@ void side_restore(X64 *x, Cpu *cpu);
 bool x64_compile(X64 *x, IrBlock *ir, Block *block);
 int code_alloc(X64 *x, size_t size, Error **err);
 void code_free(X64 *x);
+void host_detect(X64 *x);
 
 #endif

@@ -140,7 +140,7 @@ static unsigned keep_register(Jit *j, AccessForm form)
 }
 
 static void host_address(Jit *j, const IrMem *m, bool write, AccessForm form, unsigned base,
-                         unsigned keep, Access *out)
+                         unsigned keep, HostPlace *out)
 {
     int32_t disp = base != H_NONE ? m->disp : 0;
 
@@ -149,19 +149,19 @@ static void host_address(Jit *j, const IrMem *m, bool write, AccessForm form, un
     if (base == H_NONE) {
         emit_alu(&j->e, ALU_ADD, IR_64, S0, tlb_tag(m->mmu, write));
         emit_alu(&j->e, ALU_ADD, IR_64, S0, tlb_addend(m->mmu, write));
-        *out = (Access) { rm_mem(S0, 0), S1 };
+        *out = (HostPlace) { rm_mem(S0, 0), S1 };
         return;
     }
     emit_mov(&j->e, IR_64, S1, tlb_addend(m->mmu, write));
-    *out = (Access) { rm_index(base, S1, 0, disp), S0 };
+    *out = (HostPlace) { rm_index(base, S1, 0, disp), S0 };
     if (form == ACC_FORM_S0) {
         emit_lea(&j->e, IR_64, S0, out->rm);
-        *out = (Access) { rm_mem(S0, 0), S1 };
+        *out = (HostPlace) { rm_mem(S0, 0), S1 };
     }
 }
 
 Stub *mem_check(Jit *j, const IrOp *op, IrRef ref, unsigned bytes, bool write, AccessForm form,
-                Access *out)
+                HostPlace *out)
 {
     const IrMem *m = &j->b->mem[ref_index(ref)];
     unsigned base = plain_base(j, m), keep = H_NONE;
@@ -228,7 +228,7 @@ static void load_slow(Jit *j, const Stub *s)
 void lower_ld(Jit *j, const IrOp *op)
 {
     bool write = j->b->mem[ref_index(op->a)].attr & MEM_WRITE;
-    Access acc;
+    HostPlace acc;
 
     flags_clobber(j);
     Loc d = dst_of(j, op->d);
@@ -252,7 +252,7 @@ static void store_slow(Jit *j, const Stub *s)
 
 void lower_st(Jit *j, const IrOp *op)
 {
-    Access acc;
+    HostPlace acc;
     Loc b = loc_of(j, op->b);
     Stub *s = mem_check(j, op, op->a, 1 << op->size, true, ACC_FORM_ANY, &acc);
 

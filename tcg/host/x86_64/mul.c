@@ -1,28 +1,37 @@
 /*
- * mul.c - multiplication. The IR defines all flags after it (CF = OF = overflow, SF of the low
- * half, the others 0); the host defines CF and OF.
+ * mul.c - multiplication. It sets CF and OF and keeps the other flags, as AMD processors do.
  */
 #include "tcg/host/x86_64/jit.h"
 
-/* The product is in d, CF and OF in EFLAGS. */
-static void mul_flags(Jit *j, const IrOp *op, Loc d)
+/* True: the flags that are kept stay in Cpu. */
+static bool mul_flags_before(Jit *j, const IrOp *op)
 {
+    if (sets_flags(j, op))
+        return flags_keep_in_cpu(j, FLAGS_ALL & ~FLAGS_CO);
+    flags_clobber(j);
+    return false;
+}
+
+/* CF and OF are in EFLAGS. */
+static void mul_flags(Jit *j, const IrOp *op, bool lazy)
+{
+    uint32_t kept = lazy ? 0 : j->f.host;
+
     if (!sets_flags(j, op)) {
         j->f.host = 0;
         return;
     }
-    flags_in_host(j, FLAGS_CO);
-    if (!flags_needed_after(j, FLAGS_ALL & ~FLAGS_CO))
+    flags_in_host(j, kept | FLAGS_CO);
+    if (!lazy)
         return;
     emit_store_imm(&j->e, IR_64, SPILL_RM(SLOT_FLAG), 0);
     emit_rm(&j->e, X_SETCC | CC_O, IR_8, 0, SPILL_RM(SLOT_FLAG));
-    flags_recipe(j, R_MUL, op->size, d, (Loc) { 0 });
+    flags_recipe(j, R_MUL, IR_64, (Loc) { 0 }, (Loc) { 0 });
 }
 
 void lower_mul(Jit *j, const IrOp *op)
 {
-    if (!sets_flags(j, op))
-        flags_clobber(j);
+    bool lazy = mul_flags_before(j, op);
     Loc d = dst_of(j, op->d), a = loc_of(j, op->a), b = loc_of(j, op->b);
     bool direct = d.kind == L_REG && (op->size >= IR_32);
     unsigned reg = direct ? d.reg : S0;
@@ -53,14 +62,13 @@ void lower_mul(Jit *j, const IrOp *op)
     }
     if (!direct)
         store_reg(j, d, op->size, S0);
-    mul_flags(j, op, d);
+    mul_flags(j, op, lazy);
 }
 
 /* RAX and RDX of the guest are saved, used, and put back before the results are stored. */
 static void wide(Jit *j, const IrOp *op, unsigned ext)
 {
-    if (!sets_flags(j, op))
-        flags_clobber(j);
+    bool lazy = mul_flags_before(j, op);
     bool low = op->d != REF_NONE, high = op->c != REF_NONE;
     Loc d = low ? dst_of(j, op->d) : (Loc) { 0 };
     Loc c = high ? dst_of(j, op->c) : (Loc) { 0 };
@@ -79,7 +87,7 @@ static void wide(Jit *j, const IrOp *op, unsigned ext)
         store_reg(j, d, op->size == IR_8 ? IR_16 : op->size, S0);
     if (high)
         store_reg(j, c, op->size, S1);
-    mul_flags(j, op, d);
+    mul_flags(j, op, lazy);
 }
 
 /* MUL and IMUL of the guest itself: every operand is where the host has it. */
@@ -87,10 +95,9 @@ static bool wide_in_place(Jit *j, const IrOp *op, unsigned ext)
 {
     if (op->size < IR_32 || op->d != ir_g(0) || op->a != ir_g(0) || op->c != ir_g(2))
         return false;
-    if (!sets_flags(j, op))
-        flags_clobber(j);
-    Loc d = dst_of(j, op->d);
+    bool lazy = mul_flags_before(j, op);
 
+    dst_of(j, op->d);
     dst_of(j, op->c);
     Loc b = as_operand(j, loc_of(j, op->b), op->size, true, S1);
 
@@ -99,7 +106,7 @@ static bool wide_in_place(Jit *j, const IrOp *op, unsigned ext)
         b = loc_reg(S1);
     }
     emit_ext(&j->e, X_GRP_F6, op->size, ext, loc_rm(b));
-    mul_flags(j, op, d);
+    mul_flags(j, op, lazy);
     return true;
 }
 

@@ -188,7 +188,7 @@ static void rmw_slow(Jit *j, const Stub *s)
 
 static void modify(Jit *j, const IrOp *op, Body *body)
 {
-    Access acc;
+    HostPlace acc;
 
     flags_clobber(j);
     Loc d = op->d == REF_NONE ? (Loc) { 0 } : dst_of(j, op->d);

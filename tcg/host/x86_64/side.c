@@ -35,6 +35,7 @@ void side_add(Jit *j, uint8_t *return_address)
     x->sites[x->n_sites++] = (Site) {
         .host = return_address - x->rw,
         .pc = j->pc,
+        .pc_size = j->pc_size,
         .recipe = j->f.in_cpu ? R_NONE : j->f.recipe,
         .width = j->f.width,
         .count = j->f.count,
@@ -69,11 +70,15 @@ static uint64_t value_of(const Cpu *cpu, SiteLoc l)
     return v;
 }
 
-static uint32_t mul_flags(const Cpu *cpu, const Site *s, uint64_t product)
+/* Some flags replaced over those of Cpu. */
+static uint32_t over_cpu(const Cpu *cpu, uint32_t mask, uint32_t flags)
 {
-    uint32_t sign = product >> ((8 << s->width) - 1) & 1;
+    return (cpu_flags(cpu) & ~mask) | (flags & mask);
+}
 
-    return (cpu->spill[SLOT_FLAG] & 1 ? FLAGS_CO : 0) | (sign ? FLAG_SF : 0);
+static uint32_t slot_flags(const Cpu *cpu, uint32_t mask)
+{
+    return over_cpu(cpu, mask, cpu->spill[SLOT_FLAG] & 1 ? mask : 0);
 }
 
 /* The host's own shift: the flags that the architecture leaves undefined must be the same. */
@@ -105,21 +110,22 @@ static uint32_t shift_flags(const Cpu *cpu, const Site *s)
     }
 }
 
-static uint32_t step_flags(Cpu *cpu, const Site *s, uint64_t result)
+static uint32_t step_flags(const Cpu *cpu, const Site *s, uint64_t result)
 {
     uint32_t flags = s->recipe == R_INC ? flags_compute(LAZY(LAZY_ADD, s->width), result, 1)
                                         : flags_compute(LAZY(LAZY_SUB, s->width), result, 1);
 
-    return (flags & ~(uint32_t)FLAG_CF) | (cpu_flags(cpu) & FLAG_CF);
+    return over_cpu(cpu, FLAGS_NO_C, flags);
 }
 
-static uint32_t recipe_flags(Cpu *cpu, const Site *s)
+static uint32_t recipe_flags(const Cpu *cpu, const Site *s)
 {
     uint64_t a = value_of(cpu, s->a), b = value_of(cpu, s->b);
 
     switch ((Recipe)s->recipe) {
     case R_TEST: return flags_compute(LAZY(LAZY_LOGIC, s->width), a & b, 0);
-    case R_MUL: return mul_flags(cpu, s, a);
+    case R_MUL: return slot_flags(cpu, FLAGS_CO);
+    case R_CARRY: return slot_flags(cpu, FLAG_CF);
     case R_SHL:
     case R_SHR:
     case R_SAR: return shift_flags(cpu, s);
@@ -135,7 +141,9 @@ void side_restore(X64 *x, Cpu *cpu)
 
     if (!s)
         return;
-    cpu->pc = cpu->rip_page + (int64_t)s->pc;
+    uint64_t mask = UINT64_MAX >> (64 - (8 << s->pc_size));
+
+    cpu->pc = (cpu->rip_page + (int64_t)s->pc) & mask;
     if (s->recipe != R_NONE)
         cpu_set_flags(cpu, recipe_flags(cpu, s));
 }

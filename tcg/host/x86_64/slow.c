@@ -66,14 +66,10 @@ void *slow_rmw(Cpu *cpu, uint64_t va, uint32_t what)
 {
     unsigned size = what & 0xff, mmu = what >> 8;
     VReg *v = bounce(cpu, SLOT_BOUNCE_D);
+    void *host = mmu_rmw_ptr(cpu, va, size, mmu);
 
-    if ((va & 4095) + size <= 4096) {
-        void *host = cpu_host_ptr(cpu, va, ACCESS_WRITE, mmu);
-
-        if (host)
-            return host;
-    }
-    cpu_probe(cpu, va, size, ACCESS_WRITE, mmu);
+    if (host)
+        return host;
     v->q[0] = mmu_ld_slow(cpu, va, size, mmu);
     cpu->spill[SLOT_RMW_VA] = va;
     cpu->spill[SLOT_RMW_VA + 1] = what;

@@ -77,7 +77,7 @@ static uint32_t mov_of(IrSize size, bool load)
 static void transfer(Jit *j, const IrOp *op, IrRef v, bool load)
 {
     unsigned n = ref_index(v);
-    Access acc;
+    HostPlace acc;
     Stub *s = mem_check(j, op, op->a, access_bytes(op->size), !load,
                         n < HOST_XMM ? ACC_FORM_ANY : ACC_FORM_S0, &acc);
 
@@ -131,7 +131,9 @@ static void emit_vop(Jit *j, const IrOp *op, IrSize size, unsigned reg, Rm rm)
                       : vop->prefix == 0xf2 ? X_F2
                                             : 0;
 
-    emit_rm(&j->e, vop->opcode | maps[vop->map] | prefix, size == IR_64 ? IR_64 : IR_32, reg, rm);
+    bool wide = size == IR_64 || vop->attr & VOP_W;
+
+    emit_rm(&j->e, vop->opcode | maps[vop->map] | prefix, wide ? IR_64 : IR_32, reg, rm);
     if (vop->attr & VOP_IMM8 || vop->form == V_IMM)
         emit8(&j->e, op->size2);
 }
@@ -226,7 +228,7 @@ static void native(Jit *j, const IrOp *op)
     Loc d = to_general ? dst_of(j, op->d) : (Loc) { 0 };
 
     if (ref_kind(op->b) == REF_M) {
-        Access acc;
+        HostPlace acc;
         Stub *s = mem_check(j, op, op->b, vop_of(op)->mem, false, ACC_FORM_ANY, &acc);
 
         s->emit = vop_mem_slow;

@@ -189,6 +189,7 @@ static inline void *tlb_hit(Cpu *cpu, uint64_t va, size_t size, unsigned mmu, bo
 }
 
 /* -- jump.c: keys and entries of the jump cache */
+void jump_clear(Cpu *cpu);
 void jump_forget_all(Cpu *cpu);
 void jump_forget_page(Cpu *cpu, uint64_t va);
 void jump_forget_block(Cpu *cpu, const Block *block);

@@ -5,14 +5,23 @@
  * Entries carry pc + jump_key. A key is a number above bit 48, given to each pair of mode and code
  * base since the last flush; forgetting everything costs no more than taking new numbers. When they
  * run out, the table is cleared.
+ *
+ * Translated code compares only the tag. So an unused entry has the tag of a pc whose index is
+ * another: 0, and in entry 0 it is 1 (a key does not change the bits that make the index).
  */
 #include <string.h>
 
 #include "tcg/core.h"
 
-static void clear_entries(Cpu *cpu)
+static void clear_entry(Cpu *cpu, unsigned i)
 {
-    memset(cpu->jump_cache, 0, sizeof(cpu->jump_cache));
+    cpu->jump_cache[i] = (JumpEntry) { .tag = i == 0 };
+}
+
+void jump_clear(Cpu *cpu)
+{
+    for (unsigned i = 0; i < JUMP_CACHE_ENTRIES; i++)
+        clear_entry(cpu, i);
     memset(cpu->core->fetch, 0, sizeof(cpu->core->fetch));
 }
 
@@ -21,7 +30,7 @@ static uint64_t new_key(Cpu *cpu)
     CpuCore *core = cpu->core;
 
     if (++core->last_key >> 16) {
-        clear_entries(cpu);
+        jump_clear(cpu);
         memset(core->keys, 0, sizeof(core->keys));
         core->last_key = 1;
     }
@@ -75,5 +84,5 @@ void jump_forget_block(Cpu *cpu, const Block *block)
 {
     for (unsigned i = 0; i < JUMP_CACHE_ENTRIES; i++)
         if (cpu->jump_block[i] == block)
-            cpu->jump_cache[i].host = NULL;
+            clear_entry(cpu, i);
 }

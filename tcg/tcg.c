@@ -11,10 +11,10 @@
 
 /* The best first. */
 static const HostBackend *const backends[] = {
+    &host_interp,
 #ifdef __x86_64__
     &host_x86_64,
 #endif
-    &host_interp,
 };
 
 static const HostBackend *find_backend(const char *name)
@@ -103,6 +103,7 @@ static int init_cpu(Cpu *cpu, const char *model, Error **err)
         return error_set(err, -ENOMEM, "no memory for a virtual CPU");
     cpu->core->tlb_epoch = 1;
     tlb_init(cpu);
+    jump_clear(cpu);
     jump_select_key(cpu, 0, 0);
     ret = cpu->guest->init(cpu, model, err);
     if (ret == 0 && cpu->tcg->host->cpu_init)

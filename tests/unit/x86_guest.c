@@ -99,6 +99,9 @@ static const GuestTest tests[] = {
     { "tasks", "max", RUN_HALTED },
     { "real", "max", RUN_HALTED },
     { "v86", "max", RUN_HALTED },
+    { "long", "max", RUN_HALTED },
+    { "debug", "max", RUN_HALTED },
+    { "smc", "max", RUN_HALTED },
     { "triple", "max", RUN_SHUTDOWN },
 };
 

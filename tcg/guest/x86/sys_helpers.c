@@ -134,7 +134,7 @@ static void code_bp(Cpu *cpu)
     cpu_restore_state(cpu);
     x86_check_breakpoints(x86(cpu), cpu->pc);
 }
-HELPER(code_bp, ALL_STATE);
+HELPER(code_bp, FAULTS);
 
 static void fetch_limit(Cpu *cpu, uint64_t length)
 {

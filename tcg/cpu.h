@@ -94,6 +94,7 @@ struct Cpu {
     bool halted;   /* set by HLT, cleared by guest->deliver(): the run loop returns RUN_HALTED */
     bool shutdown; /* set by a triple fault, cleared by reset: RUN_SHUTDOWN */
     bool in_code;  /* between enter() and exit: pc and flags must be restored from `site` */
+    bool watching; /* set by the guest: guest->watch() is told of accesses outside the TLB */
     struct CpuCore *core;
     jmp_buf unwind;             /* the run loop: cpu_unwind() goes there */
     _Atomic uint32_t requests;  /* CPU_REQ_* */

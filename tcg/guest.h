@@ -53,6 +53,9 @@ struct GuestArch {
 
     /* A segment's fast limit failed: raise, or return if the access is allowed after all. */
     void (*limit_slow)(Cpu *cpu, unsigned seg, uint64_t offset, unsigned size, bool write);
+    /* While cpu->watching: an access to a page that walk() keeps out of the TLB (data breakpoints).
+     */
+    void (*watch)(Cpu *cpu, uint64_t va, unsigned size, bool write);
     /* MEM_ALIGN failed. */
     NORETURN void (*misaligned)(Cpu *cpu, uint64_t va);
     /* A vector operation set a flag in Cpu.mxcsr whose exception is not masked. */

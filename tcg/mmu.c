@@ -139,8 +139,15 @@ static void st_place(Cpu *cpu, Place at, uint64_t value, unsigned size)
 
 /* -- accesses of 1..8 bytes; a crossing one finds both places before it touches either */
 
+static void watch(Cpu *cpu, uint64_t va, unsigned size, bool write)
+{
+    if (unlikely(cpu->watching))
+        cpu->guest->watch(cpu, va, size, write);
+}
+
 uint64_t mmu_ld_slow(Cpu *cpu, uint64_t va, unsigned size, unsigned mmu)
 {
+    watch(cpu, va, size, false);
     if (likely(!crosses(va, size)))
         return ld_place(cpu, find_place(cpu, va, false, mmu), size);
 
@@ -165,6 +172,7 @@ static void forget_code_at(Cpu *cpu, Place at, size_t len)
 
 void mmu_st_slow(Cpu *cpu, uint64_t va, uint64_t value, unsigned size, unsigned mmu)
 {
+    watch(cpu, va, size, true);
     if (likely(!crosses(va, size))) {
         st_place(cpu, find_place(cpu, va, true, mmu), value, size);
         return;
@@ -338,7 +346,7 @@ void *cpu_host_ptr(Cpu *cpu, uint64_t va, Access access, unsigned mmu)
     if (p)
         return p;
     Place at = find_place(cpu, va, write, mmu);
-    if (!at.page->host)
+    if (!at.page->host || cpu->watching)
         return NULL;
     if (write && ((at.page->flags & (PAGE_WRITABLE | PAGE_LOG_DIRTY)) != PAGE_WRITABLE ||
                   code_cache_may_hit(at.page, at.gpa, PAGE_SIZE - (at.gpa & PAGE_MASK))))

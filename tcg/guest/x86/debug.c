@@ -101,6 +101,20 @@ void x86_watch(X86Cpu *x, uint64_t addr, unsigned len, bool write, bool io)
     }
 }
 
+void x86_watch_data(Cpu *cpu, uint64_t va, unsigned size, bool write)
+{
+    x86_watch(x86(cpu), va, size, write, false);
+}
+
+bool x86_watches_data(const X86Cpu *x)
+{
+    for (unsigned n = 0; n < 4; n++) {
+        if (bp_enabled(x, n) && (bp_kind(x, n) == BP_WRITE || bp_kind(x, n) == BP_ACCESS))
+            return true;
+    }
+    return false;
+}
+
 bool x86_has_watch(const X86Cpu *x, uint64_t page)
 {
     for (unsigned n = 0; n < 4; n++) {

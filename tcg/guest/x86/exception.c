@@ -112,6 +112,7 @@ NORETURN static void raise_event(X86Cpu *x, unsigned vector, bool has_error, uin
         has_error = true;
         error = 0;
     }
+    x->debug_hits = 0; /* the instruction has not happened */
     x->exc.pending = true;
     x->exc.vector = vector;
     x->exc.has_error = has_error;

@@ -242,6 +242,8 @@ void x86_write_dr(X86Cpu *x, unsigned n, uint64_t v);
 void x86_check_breakpoints(X86Cpu *x, uint64_t pc);
 /* A breakpoint on an I/O port or on data: the trap comes before the next instruction. */
 void x86_watch(X86Cpu *x, uint64_t addr, unsigned len, bool write, bool io);
+void x86_watch_data(Cpu *cpu, uint64_t va, unsigned size, bool write);
+bool x86_watches_data(const X86Cpu *x);
 bool x86_has_watch(const X86Cpu *x, uint64_t page);
 uint64_t x86_rdmsr(X86Cpu *x, uint32_t n);
 void x86_wrmsr(X86Cpu *x, uint32_t n, uint64_t v);

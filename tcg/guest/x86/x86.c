@@ -74,6 +74,7 @@ void x86_update_mode(X86Cpu *x)
     bool was64 = (old & MODE_CODE) == MODE_CODE64, is64 = (mode & MODE_CODE) == MODE_CODE64;
 
     x->c.mode = mode;
+    x->c.watching = (mode & MODE_CODE_BP) && x86_watches_data(x);
     if (((old ^ mode) & (MODE_PE | MODE_VM)) || was64 != is64)
         x86_seg_windows(x);
 }
@@ -181,6 +182,7 @@ const GuestArch x86_guest = {
     .translate = x86_translate,
     .walk = x86_walk,
     .limit_slow = x86_limit_slow,
+    .watch = x86_watch_data,
     .misaligned = x86_misaligned,
     .fp_exception = x86_fp_exception,
     .deliver = x86_deliver,

@@ -58,6 +58,44 @@ UNUSED static uint64_t random_float(Random *r, unsigned e, unsigned f)
     return (x >> 63) << (e + f) | exp << f | frac;
 }
 
+/* An x87 register: bytes 0..7 and 8..9. One in eight has an encoding that the x87 does not support.
+ */
+UNUSED static VReg random_extended(Random *r)
+{
+    uint64_t x = random_u64(r), sig = random_u64(r), bit = 1ull << random_below(r, 64);
+    uint16_t exps[] = { 0,
+                        1,
+                        0x7fff,
+                        0x7ffe,
+                        0x3fff,
+                        0x3fff + random_below(r, 70),
+                        0x3fff - random_below(r, 70),
+                        0x3fff + 63,
+                        0x43ff,
+                        0x3c00,
+                        0x407f,
+                        0x3f80,
+                        random_below(r, 70),
+                        x };
+    uint64_t sigs[] = { 0,
+                        1,
+                        -1ull,
+                        bit,
+                        -bit,
+                        1ull << 62,
+                        sig,
+                        sig,
+                        sig & 0xffffff0000000000,
+                        sig & 0xfffffffffffff800,
+                        sig };
+    VReg v = { .q = { sigs[random_below(r, ARRAY_LEN(sigs))] } };
+
+    v.w[4] = (exps[random_below(r, ARRAY_LEN(exps))] & 0x7fff) | (x >> 48 & 0x8000);
+    if (random_below(r, 8))
+        v.q[0] = v.w[4] & 0x7fff ? v.q[0] | 1ull << 63 : v.q[0] & ~(1ull << 63);
+    return v;
+}
+
 /* Floats in all lanes, doubles, or any bits. */
 UNUSED static VReg random_vector(Random *r)
 {

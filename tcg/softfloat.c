@@ -242,13 +242,21 @@ static Fp round_denormal(FpEnv *env, const FpFormat *f, Fp v)
     return normalized(v.sign, v.exp, v.sig);
 }
 
+/* Even the scaled exponent does not fit (FSCALE). */
+static Fp beyond(FpEnv *env, Fp v)
+{
+    env->flags |= FP_PE;
+    env->up = v.cls == FP_INF;
+    return v;
+}
+
 /* `rounded` is `v` rounded as if exponents had no bound. */
 static Fp underflow(FpEnv *env, const FpFormat *f, Fp v, Fp rounded, bool inexact)
 {
     if (!(env->masked & FP_UE)) {
         env->flags |= FP_UE | (inexact ? FP_PE : 0);
         rounded.exp += SCALE_UNMASKED;
-        return rounded;
+        return rounded.exp < f->emin ? beyond(env, fp_zero(v.sign)) : rounded;
     }
     if (env->ftz) {
         env->flags |= FP_UE | FP_PE;
@@ -263,7 +271,7 @@ static Fp overflow(FpEnv *env, const FpFormat *f, Fp rounded, bool inexact)
     if (!(env->masked & FP_OE)) {
         env->flags |= inexact ? FP_PE : 0;
         rounded.exp -= SCALE_UNMASKED;
-        return rounded;
+        return rounded.exp > f->emax ? beyond(env, fp_inf(rounded.sign)) : rounded;
     }
     env->flags |= FP_PE;
     env->up = env->rounding == FP_NEAREST || env->rounding == (rounded.sign ? FP_DOWN : FP_UP);

@@ -236,8 +236,10 @@ void vop_dpps(VOP_ARGS)
 
     for (unsigned i = 0; i < 4; i++)
         p[i] = imm >> (4 + i) & 1 ? mul_32(&env, a->d[i], b->d[i], 0) : 0;
+    vop_fp_stage(cpu, &env);
     p[0] = add_32(&env, p[0], p[1], 0);
     p[2] = add_32(&env, p[2], p[3], 0);
+    vop_fp_stage(cpu, &env);
     sum = add_32(&env, p[0], p[2], 0);
     for (unsigned i = 0; i < 4; i++)
         r.d[i] = imm >> i & 1 ? sum : 0;
@@ -253,6 +255,7 @@ void vop_dppd(VOP_ARGS)
 
     for (unsigned i = 0; i < 2; i++)
         p[i] = imm >> (4 + i) & 1 ? mul_64(&env, a->q[i], b->q[i], 0) : 0;
+    vop_fp_stage(cpu, &env);
     sum = add_64(&env, p[0], p[1], 0);
     for (unsigned i = 0; i < 2; i++)
         r.q[i] = imm >> i & 1 ? sum : 0;

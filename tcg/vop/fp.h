@@ -35,6 +35,13 @@ static inline void vop_fp_end(Cpu *cpu, const FpEnv *env)
         cpu->guest->fp_exception(cpu);
 }
 
+/* Between the stages of an operation that rounds more than once. */
+static inline void vop_fp_stage(Cpu *cpu, FpEnv *env)
+{
+    vop_fp_end(cpu, env);
+    env->flags = 0;
+}
+
 static inline void vop_store(VReg *d, const VReg *v)
 {
     d->q[0] = v->q[0];

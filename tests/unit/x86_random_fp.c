@@ -2,7 +2,7 @@
  * x86_random_fp.c - random x87, MMX and SSE code on this CPU and in the translator: vector and x87
  * registers, MXCSR, status and tags, flags, and memory must agree, also at a fault.
  *
- * X86_FP_COUNT: sequences (default 20000); X86_FP_SEED: the first one's seed; X86_FP_ONLY: one
+ * X86_FP_COUNT: sequences (default 10000); X86_FP_SEED: the first one's seed; X86_FP_ONLY: one
  * hexadecimal opcode byte after 0F, or D8 to DF, to look at alone.
  */
 #include <setjmp.h>
@@ -32,6 +32,7 @@ static const char *const backends[] = { "interp", "x86_64" };
 
 typedef struct {
     Machine *machines[ARRAY_LEN(backends)];
+    unsigned failures;
     unsigned only; /* X86_FP_ONLY, or 0 */
     uint8_t code[512], before[SCRATCH_SIZE];
     size_t len;
@@ -77,7 +78,7 @@ static void opcode(unsigned prefix, unsigned rex, unsigned map, unsigned op)
 
 static unsigned general(Random *r)
 {
-    static const uint8_t regs[] = { RAX, RCX, RDX, RBP, RSI, RDI, R8, R9, R12, R15 };
+    static const uint8_t regs[] = { RAX, RCX, RDX, RBP, RSI, R8, R9, R12, R15 };
 
     return regs[random_below(r, ARRAY_LEN(regs))];
 }
@@ -155,6 +156,8 @@ static void generate_x87(Random *r)
 
     if (mem && x87_excluded(op, reg))
         mem = false;
+    if (!mem && op == 1 && reg == 3)
+        reg = 0; /* FSTPNCE copies an empty register: what of it, is not architectural */
     byte(0xd8 | op);
     modrm(r, reg, mem ? RBX : random_below(r, 8), mem, 1);
 }
@@ -280,6 +283,7 @@ static void machine_start_test(Machine *m)
     x->model.feat_1_ecx |= 1u << 0 | 1u << 1 | 1u << 9 | 1u << 19 | 1u << 20 | 1u << 25;
     machine_long_mode(m, NATIVE_CODE, 0);
     m->ram[NATIVE_EXIT] = 0xf4;
+    m->quiet = true; /* every fault ends in a shutdown, which is reported */
 }
 
 static RunResult run_translated(Machine *m, const NativeState *start)
@@ -409,7 +413,9 @@ static void check_sequence(uint64_t seed)
                           backends[i], (unsigned long long)seed, get_le16(test.start.fx),
                           get_le16(test.start.fx + 2), test.start.fx[4],
                           get_le32(test.start.fx + FX_MXCSR)));
-            fail_msg("%s", test.message);
+            if (++test.failures >= 8)
+                fail_msg("%s", test.message);
+            print_message("%s", test.message);
         }
     }
 }
@@ -423,7 +429,7 @@ static uint64_t number(const char *name, uint64_t otherwise)
 
 static void agrees_with_this_cpu(void **state)
 {
-    uint64_t seed = number("X86_FP_SEED", 1), count = number("X86_FP_COUNT", 20000);
+    uint64_t seed = number("X86_FP_SEED", 1), count = number("X86_FP_COUNT", 10000);
 
     (void)state;
     test.only = number("X86_FP_ONLY", 0);
@@ -441,6 +447,7 @@ static void agrees_with_this_cpu(void **state)
     for (size_t i = 0; i < ARRAY_LEN(backends); i++)
         if (test.machines[i])
             machine_free(test.machines[i]);
+    assert_int_equal(test.failures, 0);
 }
 
 int main(void)

@@ -295,14 +295,14 @@ void x86_mmx_store(Trans *t)
     x86_vop(t, VOP_m_movq, d, d, v, 0);
 }
 
-/* One side is an MMX register, or memory for CVTPI2PD, which then leaves the x87 alone. */
+/* One side is an MMX register, or memory instead: that leaves the x87 alone. */
 void x86_mmx_convert(Trans *t)
 {
     VopId id = t->in.row->arg;
     IrRef d = vector_reg(&t->in.opd[0]), b = vector_source(t, 1, &vops[id]);
 
-    if (id != VOP_cvtpi2pd || !tr_is_mem(t, 1)) {
-        tr_call0(t, &x86_h_mmx_check, REF_NONE, REF_NONE, REF_NONE);
+    if (mmx_mask(&t->in.opd[0]) || !tr_is_mem(t, 1)) {
+        x86_mmx_enter(t, 0); /* also if the conversion then raises */
         x86_vop(t, id, ir_v(V_TEMP + 1), d, b, 0);
         x86_mmx_enter(t, mmx_mask(&t->in.opd[0]));
         b = ir_v(V_TEMP + 1);

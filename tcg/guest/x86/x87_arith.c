@@ -49,7 +49,10 @@ static unsigned order_cc(FpOrder order)
     return cc[order];
 }
 
-/* False: unmasked. *order is unordered for an empty register. */
+/*
+ * False: unmasked, nothing is popped; but condition codes or flags are set all the same (seen on
+ * processors, other than the SDM has it). *order is unordered for an empty register.
+ */
 static bool compare(X86Cpu *x, bool empty, Fp src, bool quiet, FpOrder *order)
 {
     FpEnv env = x87_env(x);
@@ -64,11 +67,10 @@ static bool compare(X86Cpu *x, bool empty, Fp src, bool quiet, FpOrder *order)
 static bool compare_cc(X86Cpu *x, bool empty, Fp src, bool quiet)
 {
     FpOrder order;
+    bool masked = compare(x, empty, src, quiet, &order);
 
-    if (!compare(x, empty, src, quiet, &order))
-        return false;
     x87_set_cc(x, order_cc(order));
-    return true;
+    return masked;
 }
 
 /* -- with a memory operand: D8 m32, DA m32int, DC m64, DE m16int */
@@ -137,13 +139,14 @@ static uint64_t compare_flags(Cpu *cpu, uint64_t desc)
                                      [FP_UNORDERED] = FLAG_ZF | FLAG_PF | FLAG_CF };
     X86Cpu *x = x87_begin(cpu, desc, 0);
     unsigned i = desc & 7;
-    bool quiet = x87_modrm(desc) < 0xf0;
+    bool quiet = x87_modrm(desc) < 0xf0, empty = x87_empty(x, 0) || x87_empty(x, i);
+    unsigned c1 = x->fpu.sw & X87_C1; /* stays, but for a stack fault */
     FpOrder order;
+    bool masked = compare(x, empty, x87_get(x, i), quiet, &order);
 
-    if (!compare(x, x87_empty(x, 0) || x87_empty(x, i), x87_get(x, i), quiet, &order))
-        return 0;
+    x->fpu.sw |= empty ? 0 : c1;
     cpu_set_flags(cpu, flags[order]);
-    if (x87_opcode(desc) == 7)
+    if (masked && x87_opcode(desc) == 7)
         x87_pop(x);
     return 0;
 }
@@ -161,10 +164,8 @@ static uint64_t conditional_move(Cpu *cpu, uint64_t desc, uint64_t taken)
             x87_put(x, 0, fp_default_nan());
         return 0;
     }
-    x->fpu.sw &= ~X87_C1;
-    if (taken & 1) {
+    if (taken & 1)
         *x87_reg(x, 0) = *x87_reg(x, i);
-    }
     return 0;
 }
 const IrHelper x86_h_x87_cmov = { "x87_cmov", conditional_move, HELPER_FAULTS | HELPER_VECTORS };

@@ -15,7 +15,7 @@ typedef struct {
 } Float80;
 
 /*
- * Run D9 `modrm` on a[0] = ST(0) and a[1] = ST(1) under control word `cw` (exceptions masked).
+ * Run D9 `modrm` on a[0] = ST(0) and a[1] = ST(1) under control word `cw`.
  * Returns the status word; a[0] and a[1] become ST(0) and ST(1) after the instruction.
  */
 uint16_t x87_host_run(unsigned modrm, uint16_t cw, Float80 a[2]);

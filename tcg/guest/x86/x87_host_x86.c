@@ -7,6 +7,8 @@
 
 #include "tcg/guest/x86/x87_host.h"
 
+enum { IMAGE = 108, IMAGE_ST = 28 }; /* FNSAVE, 32-bit form */
+
 typedef struct {
     uint8_t bytes[10];
 } Packed80;
@@ -20,22 +22,27 @@ static Packed80 packed(const Float80 *v)
     return p;
 }
 
-static void unpacked(Float80 *v, const Packed80 *p)
+static Float80 unpacked(const uint8_t *p)
 {
-    memcpy(&v->sig, p->bytes, 8);
-    memcpy(&v->sign_exp, p->bytes + 8, 2);
+    Float80 v;
+
+    memcpy(&v.sig, p, 8);
+    memcpy(&v.sign_exp, p + 8, 2);
+    return v;
 }
 
+/* FNSAVE does not wait: what is unmasked raises no exception here. */
 #define X87_RUN(insn)                                                                              \
-    __asm__ volatile("fninit\n\tfldcw %3\n\tfldt %1\n\tfldt %0\n\t" insn "\n\tfnstsw %2\n\t"       \
-                     "fstpt %0\n\tfstpt %1\n\tfninit"                                              \
-                     : "+m"(p[0]), "+m"(p[1]), "=m"(sw)                                            \
-                     : "m"(cw)                                                                     \
+    __asm__ volatile("fninit\n\tfldt %3\n\tfldt %2\n\tfldcw %4\n\t" insn "\n\tfnstsw %1\n\t"       \
+                     "fnsave %0"                                                                   \
+                     : "=m"(image), "=m"(sw)                                                       \
+                     : "m"(p[0]), "m"(p[1]), "m"(cw)                                               \
                      : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)")
 
 uint16_t x87_host_run(unsigned modrm, uint16_t cw, Float80 a[2])
 {
-    Packed80 p[2] = { packed(&a[0]), packed(&a[1]) };
+    const Packed80 p[2] = { packed(&a[0]), packed(&a[1]) };
+    uint8_t image[IMAGE];
     uint16_t sw = 0;
 
     switch (modrm) {
@@ -48,8 +55,8 @@ uint16_t x87_host_run(unsigned modrm, uint16_t cw, Float80 a[2])
     case 0xfe: X87_RUN("fsin"); break;
     default: X87_RUN("fcos"); break;
     }
-    unpacked(&a[0], &p[0]);
-    unpacked(&a[1], &p[1]);
+    a[0] = unpacked(image + IMAGE_ST);
+    a[1] = unpacked(image + IMAGE_ST + 10);
     return sw;
 }
 

@@ -17,7 +17,7 @@ static void load(X86Cpu *x, Fp v)
     }
 }
 
-/* Single and double precision are converted, which can raise. */
+/* Single and double precision are converted; a denormal is loaded even if DE is unmasked. */
 static void load_converted(X86Cpu *x, FpEnv *env, Fp v)
 {
     if (!x87_empty(x, 7)) {
@@ -25,7 +25,8 @@ static void load_converted(X86Cpu *x, FpEnv *env, Fp v)
         return;
     }
     v = fp_convert(env, v);
-    if (x87_end_reg(x, env))
+    x87_end(x, env);
+    if (!(env->flags & ~env->masked & FP_IE))
         load(x, v);
 }
 
@@ -222,6 +223,15 @@ static void exchange(X86Cpu *x, unsigned i)
     *x87_reg(x, i) = v;
 }
 
+static void store_raw(X86Cpu *x, unsigned i)
+{
+    VReg v = *x87_reg(x, 0);
+
+    x->fpu.sw &= ~X87_C1;
+    x87_put(x, i, fp_zero(false));
+    *x87_reg(x, i) = v;
+}
+
 static void store_register(X86Cpu *x, unsigned i, bool pop)
 {
     if (x87_empty(x, 0)) {
@@ -229,14 +239,21 @@ static void store_register(X86Cpu *x, unsigned i, bool pop)
             return;
         x87_put(x, i, fp_default_nan());
     } else {
-        VReg v = *x87_reg(x, 0);
-
-        x->fpu.sw &= ~X87_C1;
-        x87_put(x, i, fp_zero(false));
-        *x87_reg(x, i) = v;
+        store_raw(x, i);
     }
     if (pop)
         x87_pop(x);
+}
+
+/* D9 D8, "no check for empty": an empty ST(0) is copied as such. */
+static void store_unchecked(X86Cpu *x, unsigned i)
+{
+    bool empty = x87_empty(x, 0);
+
+    store_raw(x, i);
+    if (empty)
+        x87_free(x, i);
+    x87_pop(x);
 }
 
 /*
@@ -254,9 +271,12 @@ static uint64_t move_register(Cpu *cpu, uint64_t desc)
         load_register(x, i);
     else if (reg == 0) {
         x87_free(x, i);
+        x->fpu.sw &= ~X87_C1;
         if (opcode == 7)
-            x->fpu.top = (x->fpu.top + 1) & 7;
-    } else if (opcode != 1 || reg == 3)
+            x87_pop(x);
+    } else if (opcode == 1 && reg == 3)
+        store_unchecked(x, i);
+    else if (opcode != 1)
         store_register(x, i, opcode != 5 || reg == 3);
     return 0;
 }

@@ -170,9 +170,14 @@ static unsigned take_flags(X86Cpu *x, const FpEnv *env)
     return unmasked;
 }
 
+/* What is not stored is not inexact. */
 bool x87_end(X86Cpu *x, const FpEnv *env)
 {
-    return !(take_flags(x, env) & ~FP_PE);
+    FpEnv e = *env;
+
+    if (e.flags & ~e.masked & (FP_OE | FP_UE))
+        e.flags &= ~FP_PE;
+    return !(take_flags(x, &e) & ~FP_PE);
 }
 
 bool x87_end_reg(X86Cpu *x, const FpEnv *env)

@@ -66,17 +66,19 @@ void x87_transcendental(X86Cpu *x, unsigned modrm)
                      { x87_reg(x, 1)->q[0], x87_reg(x, 1)->w[4] } };
     uint16_t sw;
 
+    if (trigonometric(modrm))
+        x->fpu.sw &= ~X87_C2;
     if (!stack_allows(x, modrm))
         return;
     if (!takes_two(modrm))
         a[1] = (Float80) { 0 };
-    sw = x87_host_run(modrm, x->fpu.cw | FP_ALL, a);
+    sw = x87_host_run(modrm, x->fpu.cw, a);
     env.flags = sw & FP_ALL;
     env.up = sw & X87_C1;
     if (!x87_end_reg(x, &env))
         return;
     if (trigonometric(modrm))
-        x->fpu.sw = (x->fpu.sw & ~X87_C2) | (sw & X87_C2);
+        x->fpu.sw |= sw & X87_C2;
     if (!trigonometric(modrm) || !(sw & X87_C2))
         write_results(x, modrm, a);
 }

@@ -44,12 +44,10 @@ static void test(X86Cpu *x)
     FpOrder order = FP_UNORDERED;
 
     if (x87_empty(x, 0)) {
-        if (!x87_stack_fault(x, false))
-            return;
+        x87_stack_fault(x, false);
     } else {
         order = fp_compare(&env, x87_get(x, 0), fp_zero(false), true);
-        if (!x87_end(x, &env))
-            return;
+        x87_end(x, &env);
     }
     x87_set_cc(x, cc[order]);
 }
@@ -260,9 +258,12 @@ static Fp remainder_finite(FpEnv *env, Fp a, Fp b, bool nearest, uint64_t *quoti
     return nearest ? reduce_nearest(env, a, b, quotient) : a;
 }
 
-static unsigned quotient_cc(uint64_t q)
+/* C0 C3 C1: bits 2, 1, 0 of the quotient. */
+static void set_quotient(X86Cpu *x, uint64_t q, bool partial)
 {
-    return (q & 4 ? X87_C0 : 0) | (q & 2 ? X87_C3 : 0) | (q & 1 ? X87_C1 : 0);
+    x->fpu.sw &= ~(X87_CC | X87_C1);
+    x->fpu.sw |=
+        partial ? X87_C2 : (q & 4 ? X87_C0 : 0) | (q & 2 ? X87_C3 : 0) | (q & 1 ? X87_C1 : 0);
 }
 
 void x87_remainder(X86Cpu *x, bool nearest)
@@ -272,6 +273,7 @@ void x87_remainder(X86Cpu *x, bool nearest)
     uint64_t quotient = 0;
     bool partial = false;
 
+    x->fpu.sw &= ~X87_C2;
     if (!has_operands(x))
         return;
     if (fp_is_nan(a) || fp_is_nan(b)) {
@@ -287,8 +289,8 @@ void x87_remainder(X86Cpu *x, bool nearest)
     if (!x87_end_reg(x, &env))
         return;
     x87_put(x, 0, r);
-    x->fpu.sw &= ~(X87_CC | X87_C1);
-    x->fpu.sw |= partial ? X87_C2 : quotient_cc(quotient);
+    if (r.cls != FP_QNAN)
+        set_quotient(x, quotient, partial);
 }
 
 static uint64_t unary(Cpu *cpu, uint64_t desc)

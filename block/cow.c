@@ -13,6 +13,8 @@
 #include "base/math.h"
 #include "block/driver.h"
 
+enum { SLICE_ON_STACK = 32 };
+
 /* A piece of one write that needs new space: whole clusters around [off, off+len). */
 typedef struct {
     Node *node;
@@ -50,6 +52,7 @@ static int publish(Node *node, uint64_t off, uint64_t len, const Extent *place, 
 {
     change_begin(node);
     int ret = node->driver->publish(node, off, len, place, flags);
+    unpacked_invalidate(&node->unpacked);
     change_end(node);
     return ret;
 }
@@ -163,9 +166,10 @@ static int map_run(Node *node, uint64_t off, uint64_t len, Extent *ext, uint64_t
 static int write_in_place(Node *node, const struct iovec *iov, int iovcnt, uint64_t skip,
                           const Extent *ext)
 {
-    AUTO_FREE struct iovec *part = malloc((size_t)iovcnt * sizeof(*part));
+    struct iovec few[SLICE_ON_STACK], *part = few;
+    AUTO_FREE struct iovec *many = NULL;
 
-    if (!part)
+    if (iovcnt > SLICE_ON_STACK && !(part = many = malloc((size_t)iovcnt * sizeof(*many))))
         return -ENOMEM;
     int n = iov_slice(part, iov, iovcnt, skip, ext->len);
     return node_pwritev(node->file, part, n, ext->pos, 0);

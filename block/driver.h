@@ -19,6 +19,7 @@
 
 #include "block/node.h"
 #include "block/range.h"
+#include "block/unpacked.h"
 
 typedef struct BlockDriver BlockDriver;
 
@@ -48,6 +49,7 @@ struct Node {
     pthread_mutex_t change_lock; /* one changer of the mapping at a time; flush holds it too */
     pthread_rwlock_t map_lock;
     RangeLocks ranges; /* requests in flight on this node */
+    Unpacked unpacked;
 };
 
 struct BlockDriver {

@@ -36,6 +36,7 @@ static int explain(int ret, const char *what, Error **err)
         if (ret_ == 0) {                                                                           \
             pthread_mutex_lock(&(node)->change_lock);                                              \
             ret_ = explain((node)->driver->call, what, err);                                       \
+            unpacked_invalidate(&(node)->unpacked);                                                \
             pthread_mutex_unlock(&(node)->change_lock);                                            \
         }                                                                                          \
         ret_;                                                                                      \
@@ -187,6 +188,7 @@ int node_snapshot_load(Node *node, const char *id_or_name, Error **err)
         return unsupported(node, "internal snapshots", err);
     if (node->writable)
         return error_set(err, -EINVAL, "a snapshot can only be looked at read-only");
+    unpacked_invalidate(&node->unpacked);
     return explain(node->driver->snapshot_load(node, id_or_name, err), "load snapshot", err);
 }
 

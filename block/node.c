@@ -107,6 +107,7 @@ Node *node_alloc(const BlockDriver *driver, unsigned flags)
     pthread_mutex_init(&node->change_lock, NULL);
     pthread_rwlock_init(&node->map_lock, NULL);
     range_init(&node->ranges);
+    unpacked_init(&node->unpacked);
     return node;
 }
 
@@ -126,6 +127,7 @@ void node_unref(Node *node)
         node->driver->close(node);
     node_unref(node->backing);
     node_unref(node->file);
+    unpacked_destroy(&node->unpacked);
     range_destroy(&node->ranges);
     pthread_rwlock_destroy(&node->map_lock);
     pthread_mutex_destroy(&node->change_lock);

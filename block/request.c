@@ -49,21 +49,47 @@ static int read_backing(Node *from, const struct iovec *iov, int iovcnt, uint64_
     return node_preadv(from, part, n, off);
 }
 
-/* The compressed cluster at `ext`, expanded; `off` lies in it, `skip` bytes from its start. */
+/* A part of an expanded cluster, on its way to the request's buffers. */
+typedef struct {
+    const struct iovec *iov;
+    int iovcnt;
+    uint64_t skip, len;
+} Part;
+
+static void copy_part(const uint8_t *cluster, void *opaque)
+{
+    const Part *p = opaque;
+
+    iov_write(p->iov, p->iovcnt, 0, cluster + p->skip, p->len);
+}
+
+static int expand(Node *node, const Extent *ext, void *out)
+{
+    AUTO_FREE uint8_t *packed = malloc(ext->packed_len);
+
+    if (!packed)
+        return -ENOMEM;
+    int ret = node_pread(node->file, packed, ext->packed_len, ext->pos);
+    return ret < 0 ? ret : node->driver->unpack(node, packed, ext->packed_len, out, node->cluster);
+}
+
+/* The compressed cluster at `ext`: straight into the buffer if it is wanted whole. */
 static int read_packed(Node *node, const Extent *ext, const struct iovec *iov, int iovcnt,
                        uint64_t off, uint64_t len)
 {
-    uint64_t start = align_down(off, node->cluster);
-    AUTO_FREE uint8_t *packed = malloc(ext->packed_len);
-    AUTO_FREE uint8_t *plain = malloc(node->cluster);
+    Part part = { iov, iovcnt, off & (node->cluster - 1), len };
+    uint64_t generation = atomic_load(&node->unpacked.generation);
 
-    if (!packed || !plain)
-        return -ENOMEM;
-    int ret = node_pread(node->file, packed, ext->packed_len, ext->pos);
-    if (ret == 0)
-        ret = node->driver->unpack(node, packed, ext->packed_len, plain, node->cluster);
-    if (ret == 0)
-        iov_write(iov, iovcnt, 0, plain + (off - start), len);
+    if (len == node->cluster && iovcnt == 1)
+        return expand(node, ext, iov->iov_base);
+    if (unpacked_use(&node->unpacked, ext->pos, copy_part, &part))
+        return 0;
+    AUTO_FREE uint8_t *cluster = malloc(node->cluster);
+    int ret = cluster ? expand(node, ext, cluster) : -ENOMEM;
+    if (ret == 0) {
+        copy_part(cluster, &part);
+        unpacked_keep(&node->unpacked, ext->pos, generation, take(&cluster));
+    }
     return ret;
 }
 

@@ -164,7 +164,7 @@ static void make_sequence(uint64_t seed)
     test.start = (NativeState) { .rip = g.at, .flags = 0x202 | (random_u64(&rnd) & FLAGS_ALL) };
     for (unsigned i = 0; i < 16; i++)
         test.start.gpr[i] = gen_value(&g);
-    test.start.gpr[RSP] = SCRATCH + 2 * 4096 + 8 * random_below(&rnd, 64);
+    test.start.gpr[RSP] = SCRATCH + 2 * 4096 + 2048 + 8 * random_below(&rnd, 64);
     for (unsigned i = 0; i < SCRATCH_SIZE; i += 8)
         memcpy(test.before + i, &(uint64_t) { gen_value(&g) }, 8);
     memcpy(test.start.fx, (uint8_t[2]) { 0x7f, 0x03 }, 2);

@@ -62,7 +62,7 @@ void help_print(FILE *out)
             if (o->section == (OptSection)s)
                 print_option(out, o);
     }
-    fputs("\nWith -nographic: Ctrl-A x quits, Ctrl-A c switches to the monitor, Ctrl-A h: help\n",
+    fputs("\nOn the terminal: Ctrl-A x quits, Ctrl-A c switches to the monitor, Ctrl-A h helps\n",
           out);
 }
 

@@ -392,6 +392,8 @@ void pc_free(Pc *pc)
     if (!pc)
         return;
     pc->started = false;
+    memmap_clear(pc->memory);
+    memmap_clear(pc->io);
     device_destroy_all(&pc->devices);
     memmap_free(pc->memory);
     memmap_free(pc->io);

@@ -228,6 +228,14 @@ void memmap_free(MemMap *map)
     free(map);
 }
 
+void memmap_clear(MemMap *map)
+{
+    memmap_begin(map);
+    while (map->regions)
+        memmap_remove(map->regions);
+    memmap_commit(map);
+}
+
 void memmap_add_listener(MemMap *map, MemListener *listener)
 {
     listener->next = map->listeners;

@@ -104,6 +104,7 @@ typedef void CodeNotifyFn(void *opaque, uint64_t gpa, uint64_t ram_addr, uint64_
 /* `size` is the size of the address space: 1 << 16 for ports, 1 << 52 for memory. */
 MemMap *memmap_new(const char *name, uint64_t size);
 void memmap_free(MemMap *map);
+void memmap_clear(MemMap *map); /* remove every region: before their owners are freed */
 void memmap_add_listener(MemMap *map, MemListener *listener);
 void memmap_set_code_notifier(MemMap *map, CodeNotifyFn *fn, void *opaque);
 

@@ -136,10 +136,6 @@ static void vga_destroy(void *opaque)
     Vga *v = opaque;
 
     display_set_producer(v->display, NULL, NULL);
-    memmap_remove(&v->window);
-    memmap_remove(&v->ports_3b0);
-    memmap_remove(&v->ports_3c0);
-    memmap_remove(&v->ports_dispi);
     ram_block_destroy(&v->vram_block);
     if (v->rom_block.host)
         ram_block_destroy(&v->rom_block);

@@ -134,12 +134,9 @@ static void piix_destroy(void *opaque)
 {
     IdeController *ide = opaque;
 
-    for (unsigned c = 0; c < IDE_CHANNELS; c++) {
+    for (unsigned c = 0; c < IDE_CHANNELS; c++)
         for (unsigned u = 0; u < IDE_UNITS; u++)
             drive_destroy(&ide->channels[c].drives[u]);
-        memmap_remove(&ide->channels[c].command_ports);
-        memmap_remove(&ide->channels[c].control_port);
-    }
     free(ide);
 }
 

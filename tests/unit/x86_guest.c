@@ -80,7 +80,7 @@ static void run_on(const GuestTest *test, const char *backend, const uint8_t *im
 
 static void run_guest(void **state)
 {
-    static const char *const backends[] = { "interp", NULL };
+    static const char *const backends[] = { "interp", "x86_64" };
     const GuestTest *test = *state;
     static uint8_t image[64 << 10];
 

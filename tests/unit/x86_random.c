@@ -2,7 +2,8 @@
  * x86_random.c - random integer code on this CPU and in the translator: registers, defined flags
  * and memory must agree, also where an instruction faults.
  *
- * X86_RANDOM_COUNT: sequences (default 3000); X86_RANDOM_SEED: the first one's seed.
+ * X86_RANDOM_COUNT: sequences (default 3000); X86_RANDOM_SEED: the first one's seed;
+ * X86_RANDOM_BACKEND: only this one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -205,13 +206,14 @@ static uint64_t number(const char *name, uint64_t otherwise)
 static void agrees_with_this_cpu(void **state)
 {
     uint64_t seed = number("X86_RANDOM_SEED", 1), count = number("X86_RANDOM_COUNT", 3000);
+    const char *only = getenv("X86_RANDOM_BACKEND");
 
     (void)state;
     if (!native_init(SCRATCH, SCRATCH_SIZE))
         skip();
     gen_table_init(&test.table);
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-        if (!has_backend(backends[i]))
+        if ((only && strcmp(only, backends[i])) || !has_backend(backends[i]))
             continue;
         test.machines[i] = machine_new(backends[i], 8);
         machine_x86(test.machines[i], "qemu64");

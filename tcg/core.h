@@ -26,7 +26,7 @@ enum {
     PHYS_LEAVES = 1 << (PHYS_BITS - PAGE_BITS - PHYS_LEAF_BITS),
     GRANULE_BITS = 6, /* code is tracked in 64-byte pieces */
     TCG_MAX_CPUS = 256,
-    HASH_BITS = 15,
+    HASH_BITS = 17,
     FETCH_ENTRIES = 256,
     SLOW_ENTRIES = 64,
     TLB_MIN_ENTRIES = 1024,
@@ -110,6 +110,7 @@ typedef struct {
     uint64_t base, key;
     uint32_t mode;
     bool valid;
+    bool local; /* code of a page that is not global was found under it */
 } JumpKey;
 
 typedef struct CpuCore {
@@ -117,10 +118,11 @@ typedef struct CpuCore {
     SlowEntry slow[SLOW_ENTRIES];
     uint64_t tlb_epoch; /* counts flushes of any kind */
     TlbClass tlb[MMU_CLASSES];
-    uint64_t exec_pages[64];  /* hash set of pages that the jump cache knows */
-    uint64_t large_pages[64]; /* hash set of large pages in the TLB */
+    uint64_t exec_pages[2][64]; /* hash sets of pages that the jump cache knows: local, global */
+    uint64_t large_pages[64];   /* hash set of large pages in the TLB */
 
     JumpKey keys[KEY_ENTRIES];
+    JumpKey *key;      /* that of cpu->jump_key */
     uint64_t last_key; /* the newest number given out */
     uint64_t key_base; /* of cpu->jump_key: linear address - pc */
     uint32_t key_mode;
@@ -191,9 +193,10 @@ static inline void *tlb_hit(Cpu *cpu, uint64_t va, size_t size, unsigned mmu, bo
 /* -- jump.c: keys and entries of the jump cache */
 void jump_clear(Cpu *cpu);
 void jump_forget_all(Cpu *cpu);
+void jump_forget_local(Cpu *cpu); /* keys under which only global pages were found stay */
 void jump_forget_page(Cpu *cpu, uint64_t va);
 void jump_forget_block(Cpu *cpu, const Block *block);
-void jump_note_page(Cpu *cpu, uint64_t va);
+void jump_note_page(Cpu *cpu, uint64_t va, bool global);
 void jump_select_key(Cpu *cpu, uint64_t base, uint32_t mode);
 
 /* -- translate.c */

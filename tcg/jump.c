@@ -4,7 +4,8 @@
  *
  * Entries carry pc + jump_key. A key is a number above bit 48, given to each pair of mode and code
  * base since the last flush; forgetting everything costs no more than taking new numbers. When they
- * run out, the table is cleared.
+ * run out, the table is cleared. A key under which only code of global pages was found survives
+ * changes of the address space: that of a kernel.
  *
  * Translated code compares only the tag. So an unused entry has the tag of a pc whose index is
  * another: 0, and in entry 0 it is 1 (a key does not change the bits that make the index).
@@ -49,6 +50,7 @@ void jump_select_key(Cpu *cpu, uint64_t base, uint32_t mode)
         *k = (JumpKey) { .base = base, .key = key, .mode = mode, .valid = true };
     }
     cpu->jump_key = k->key;
+    core->key = k;
     core->key_base = base;
     core->key_mode = mode;
 }
@@ -60,24 +62,41 @@ void jump_forget_all(Cpu *cpu)
     jump_select_key(cpu, cpu->core->key_base, cpu->core->key_mode);
 }
 
+void jump_forget_local(Cpu *cpu)
+{
+    CpuCore *core = cpu->core;
+
+    for (unsigned i = 0; i < KEY_ENTRIES; i++)
+        if (core->keys[i].local)
+            core->keys[i] = (JumpKey) { 0 };
+    memset(core->exec_pages[0], 0, sizeof(core->exec_pages[0]));
+    jump_select_key(cpu, core->key_base, core->key_mode);
+}
+
 static unsigned page_hash(uint64_t va)
 {
     return (va >> PAGE_BITS ^ va >> (PAGE_BITS + 12)) & 4095;
 }
 
-void jump_note_page(Cpu *cpu, uint64_t va)
+void jump_note_page(Cpu *cpu, uint64_t va, bool global)
 {
     unsigned h = page_hash(va);
 
-    cpu->core->exec_pages[h >> 6] |= UINT64_C(1) << (h & 63);
+    cpu->core->exec_pages[global][h >> 6] |= UINT64_C(1) << (h & 63);
+    if (!global)
+        cpu->core->key->local = true;
 }
 
 void jump_forget_page(Cpu *cpu, uint64_t va)
 {
     unsigned h = page_hash(va);
+    bool local = cpu->core->exec_pages[0][h >> 6] >> (h & 63) & 1;
+    bool global = cpu->core->exec_pages[1][h >> 6] >> (h & 63) & 1;
 
-    if (cpu->core->exec_pages[h >> 6] >> (h & 63) & 1)
+    if (global)
         jump_forget_all(cpu);
+    else if (local)
+        jump_forget_local(cpu);
 }
 
 void jump_forget_block(Cpu *cpu, const Block *block)

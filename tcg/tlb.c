@@ -156,7 +156,10 @@ static void flush(Cpu *cpu, bool with_global)
     for (unsigned mmu = 0; mmu < MMU_CLASSES; mmu++)
         flush_class(cpu, mmu, with_global);
     cpu->core->tlb_epoch++;
-    jump_forget_all(cpu);
+    if (with_global)
+        jump_forget_all(cpu);
+    else
+        jump_forget_local(cpu);
 }
 
 void tlb_flush(Cpu *cpu)

@@ -25,7 +25,7 @@ const FetchEntry *fetch_page(Cpu *cpu, uint64_t la, unsigned mmu)
         code_cache_prepare_page(cpu, e->page, map.gpa);
     if (map.page_size > PAGE_SIZE)
         tlb_note_large(cpu, va, map.page_size);
-    jump_note_page(cpu, va);
+    jump_note_page(cpu, va, map.global);
     return e;
 }
 

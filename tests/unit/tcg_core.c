@@ -484,6 +484,25 @@ static void code_follows_its_map(void **state)
     machine_free(m);
 }
 
+static void global_code_stays_until_its_page_is_flushed(void **state)
+{
+    Machine *m = start(state, 1);
+    Fake *f = fake(m->cpu);
+
+    LOAD(m, 0x4000, 'A', 1, 1, 'H');
+    LOAD(m, 0x5000, 'A', 1, 10, 'H');
+    f->map[3] = 0x4000 | MAP_READ | MAP_GLOBAL;
+    run_from(m, 0x3000);
+    f->map[3] = 0x5000 | MAP_READ | MAP_GLOBAL;
+    tlb_flush_non_global(m->cpu);
+    run_from(m, 0x3000);
+    assert_int_equal(m->cpu->gpr[1], 2);
+    tlb_flush_page(m->cpu, 0x3000);
+    run_from(m, 0x3000);
+    assert_int_equal(m->cpu->gpr[1], 12);
+    machine_free(m);
+}
+
 static void devices_rom_and_video(void **state)
 {
     Machine *m = start(state, 1);
@@ -725,6 +744,7 @@ int main(void)
         T(crossing_store_is_all_or_nothing),
         T(flushes_make_new_maps_visible),
         T(code_follows_its_map),
+        T(global_code_stays_until_its_page_is_flushed),
         T(devices_rom_and_video),
         T(access_crosses_into_a_device),
         T(runs_code_of_a_device),

@@ -27,6 +27,9 @@ static int check_table(const Qcow2 *q, const char *field, unsigned at, uint64_t 
         return bad(err, field, at, off, "not a multiple of the cluster size");
     if (off > NODE_MAX_SIZE || bytes > NODE_MAX_SIZE - off)
         return bad(err, field, at, off, "beyond 2^63");
+    if (off + bytes > align_up(node_size(q->node->file), q->cluster) &&
+        !(q->node->flags & OPEN_CHECK))
+        return bad(err, field, at, off, "but the file ends before the table does");
     return 0;
 }
 
@@ -74,8 +77,7 @@ static int read_tables(Qcow2 *q, const uint8_t *h, Error **err)
     q->snapshots_offset = get_be64(h + 64);
     if (q->snapshot_count > QCOW2_MAX_SNAPSHOTS)
         return bad(err, "nb_snapshots", 60, q->snapshot_count, "more than 65536");
-    return check_table(q, "snapshots_offset", 64, q->snapshots_offset, QCOW2_MAX_SNAPSHOT_TABLE,
-                       err);
+    return check_table(q, "snapshots_offset", 64, q->snapshots_offset, q->snapshot_count, err);
 }
 
 static int read_v3(Qcow2 *q, const uint8_t *h, Error **err)

@@ -42,19 +42,27 @@ static void parse_extra(Qcow2 *q, Snapshot *s, const uint8_t *extra, uint32_t le
     }
 }
 
-static int check_entry(Qcow2 *q, uint32_t i, const Snapshot *s, Error **err)
+/* The tables of different snapshots are different, so together they are not longer than the file.
+ */
+static int check_entry(Qcow2 *q, uint32_t i, const Snapshot *s, uint64_t *l1_bytes, Error **err)
 {
+    uint64_t file = align_up(node_size(q->node->file), q->cluster),
+             bytes = 8 * (uint64_t)s->l1_size;
+
     if (s->l1_size > QCOW2_MAX_L1_BYTES / 8)
         return bad(err, i, "l1_size", s->l1_size);
     if (!is_metadata_aligned(q, s->l1_offset) || s->l1_offset > NODE_MAX_SIZE / 2)
         return bad(err, i, "l1_table_offset", s->l1_offset);
+    *l1_bytes += bytes;
+    if (s->l1_offset + bytes > file || *l1_bytes > file)
+        return bad(err, i, "an L1 table beyond the end of the file, at", s->l1_offset);
     if (s->info.disk_size > NODE_MAX_SIZE || max_l1_entries(q, s->info.disk_size) > s->l1_size)
         return bad(err, i, "disk size", s->info.disk_size);
     return 0;
 }
 
 /* One entry at `at` of the table; *at moves to the next. */
-static int read_entry(Qcow2 *q, uint32_t i, uint64_t *at, Error **err)
+static int read_entry(Qcow2 *q, uint32_t i, uint64_t *at, uint64_t *l1_bytes, Error **err)
 {
     Snapshot *s = &q->snapshots[i];
     uint8_t h[ENTRY_FIXED];
@@ -84,12 +92,12 @@ static int read_entry(Qcow2 *q, uint32_t i, uint64_t *at, Error **err)
     s->info.id = strndup((char *)rest + extra, id_len);
     s->info.name = strndup((char *)rest + extra + id_len, name_len);
     *at = align_up(*at + ENTRY_FIXED + len, 8);
-    return check_entry(q, i, s, err);
+    return check_entry(q, i, s, l1_bytes, err);
 }
 
 int snapshots_open(Qcow2 *q, Error **err)
 {
-    uint64_t at = 0;
+    uint64_t at = 0, l1_bytes = 0;
     int ret = 0;
 
     if (q->snapshot_count == 0)
@@ -98,7 +106,7 @@ int snapshots_open(Qcow2 *q, Error **err)
     if (!q->snapshots)
         return error_set(err, -ENOMEM, "no memory for the snapshot table");
     for (uint32_t i = 0; i < q->snapshot_count && ret == 0; i++)
-        ret = read_entry(q, i, &at, err);
+        ret = read_entry(q, i, &at, &l1_bytes, err);
     q->snapshots_bytes = at;
     return ret;
 }

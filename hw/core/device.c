@@ -102,7 +102,8 @@ static void field_load(const SavedField *f, void *state, const uint8_t *in)
             uint8_t bytes[8] = { 0 };
 
             memcpy(bytes, in + i * f->size, f->size);
-            store_uint(p + i * f->size, f->size, get_le64(bytes));
+            uint64_t value = get_le64(bytes);
+            store_uint(p + i * f->size, f->size, f->kind == FIELD_BOOL ? value != 0 : value);
         }
     }
 }

@@ -15,23 +15,26 @@
 
 #include "base/error.h"
 
-typedef enum { FIELD_UINT, FIELD_BYTES, FIELD_TIMER } FieldKind;
+typedef enum { FIELD_UINT, FIELD_BOOL, FIELD_BYTES, FIELD_TIMER } FieldKind;
 
 typedef struct SavedField {
     const char *name;
     size_t offset;
-    size_t size;  /* of one element: 1, 2, 4, 8 for FIELD_UINT; the array for FIELD_BYTES */
+    size_t size;  /* of one element: 1, 2, 4, 8 for integers; the array for FIELD_BYTES */
     size_t count; /* elements of an array, or 1 */
     FieldKind kind;
     unsigned since; /* version of the device that brought it; 0: always there */
 } SavedField;
 
 #define FIELD_SIZE_(type, field) sizeof(((type *)NULL)->field)
+#define FIELD_KIND_(type, field)                                                                   \
+    (__builtin_types_compatible_p(__typeof__(((type *)NULL)->field), bool) ? FIELD_BOOL            \
+                                                                           : FIELD_UINT)
 
 /* An integer or bool; an array of them; raw bytes; a Timer (its expiry, or not armed). */
 #define SAVED(type, field)                                                                         \
     {                                                                                              \
-#field, offsetof(type, field), FIELD_SIZE_(type, field), 1, FIELD_UINT, 0                  \
+#field, offsetof(type, field), FIELD_SIZE_(type, field), 1, FIELD_KIND_(type, field), 0    \
     }
 #define SAVED_ARRAY(type, field)                                                                   \
     {                                                                                              \

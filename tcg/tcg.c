@@ -11,10 +11,10 @@
 
 /* The best first. */
 static const HostBackend *const backends[] = {
-    &host_interp,
 #ifdef __x86_64__
     &host_x86_64,
 #endif
+    &host_interp,
 };
 
 static const HostBackend *find_backend(const char *name)

@@ -74,12 +74,16 @@ void lower_btc(Jit *j, const IrOp *op)
 
 /* -- scans and counts: undefined flags are those of AMD processors in the IR, here the host's */
 
-static void flags_after(Jit *j, bool setf)
+/* The host leaves some flags as they were: they become 0. */
+static void zero_others(Jit *j, uint32_t defined)
 {
-    if (setf)
-        flags_in_host(j, FLAGS_ALL);
-    else
-        j->f.host = 0;
+    flags_in_host(j, defined);
+    if (!flags_needed_after(j, FLAGS_ALL & ~defined))
+        return;
+    emit_pushf(&j->e);
+    emit_pop(&j->e, S1);
+    emit_alu_imm(&j->e, ALU_AND, IR_32, rm_reg(S1), (int32_t)defined);
+    flags_store_packed(j, S1);
 }
 
 static void scan(Jit *j, const IrOp *op, uint32_t x)
@@ -90,15 +94,15 @@ static void scan(Jit *j, const IrOp *op, uint32_t x)
         flags_clobber(j);
     Loc d = dst_of(j, op->d), a = loc_of(j, op->a);
 
-    if (a.kind == L_IMM) {
+    if (a.kind == L_IMM || op->size == IR_16) {
         load_reg(j, S1, a, op->size);
         a = loc_reg(S1);
     }
     load_reg(j, S0, d, IR_64);
-    emit_rm(&j->e, x, op->size, S0, loc_rm(a));
+    emit_rm(&j->e, x, op->size == IR_64 ? IR_64 : IR_32, S0, loc_rm(a));
     /* a source of 0 keeps all of d, else a 32-bit result has cleared the upper half */
-    store_reg(j, d, op->size == IR_32 ? IR_64 : op->size, S0);
-    flags_after(j, setf);
+    store_reg(j, d, op->size == IR_16 && !d.temp ? IR_16 : IR_64, S0);
+    flags_after(j, op, setf, false);
 }
 
 void lower_bsf(Jit *j, const IrOp *op)
@@ -125,7 +129,10 @@ static void count(Jit *j, const IrOp *op, uint32_t x)
     }
     emit_rm(&j->e, x, op->size, S0, loc_rm(a));
     store_reg(j, d, op->size, S0);
-    flags_after(j, setf);
+    if (setf && x != X_POPCNT)
+        zero_others(j, FLAG_CF | FLAG_ZF);
+    else
+        flags_after(j, op, setf, false);
 }
 
 void lower_lzcnt(Jit *j, const IrOp *op)

@@ -215,6 +215,7 @@ void lower_call(Jit *j, const IrOp *op)
     argument(j, 2, op->c);
     emit_mov_imm(&j->e, S0, (uintptr_t)helper->fn);
     call_thunk_site(j, T_CALL);
+    j->f.host = 0; /* dst_of() may have brought them back */
     if (d.kind != L_NONE)
         store_reg(j, d, IR_64, S0);
     if (helper->flags & HELPER_FLAGS)

@@ -227,6 +227,7 @@ static void redo_carry(Jit *j)
 
 void flags_to_host(Jit *j, uint32_t mask)
 {
+    mask &= j->need[j->at]; /* nobody keeps the others */
     if ((j->f.host & mask) == mask)
         return;
     if (j->f.recipe == R_MUL) {
@@ -261,8 +262,9 @@ static uint32_t replaced_by(Recipe r)
 bool flags_keep_in_cpu(Jit *j, uint32_t kept)
 {
     uint32_t replaced = replaced_by(j->f.recipe);
+    uint32_t wanted = j->need[j->at + 1] & kept & FLAGS_ALL;
 
-    if (!flags_needed_after(j, kept) || j->f.host == FLAGS_ALL)
+    if ((j->f.host & wanted) == wanted)
         return false;
     if (replaced && !(replaced & j->need[j->at])) { /* what is still needed of them is in Cpu */
         j->f.recipe = R_NONE;
@@ -280,6 +282,14 @@ void flags_in_host(Jit *j, uint32_t mask)
     j->f.host = mask;
     j->f.in_cpu = false;
     j->f.recipe = R_NONE;
+}
+
+void flags_after(Jit *j, const IrOp *op, bool setf, bool maybe)
+{
+    if (!setf)
+        j->f.host = 0;
+    else
+        flags_in_host(j, j->f.host | (maybe ? 0 : ir_flags_written(j->b, op)));
 }
 
 void flags_in_cpu(Jit *j, int lazy)

@@ -38,7 +38,6 @@ enum {
     SLOT_BOUNCE_A = 32, /* VRegs: operands and result of a vop's C function */
     SLOT_BOUNCE_B = 36,
     SLOT_BOUNCE_D = 40,
-    SLOT_XMM = 44,
 };
 
 /* Displacement from rbp of a field of Cpu. */
@@ -232,7 +231,9 @@ void flags_before_write(Jit *j, Loc d);    /* `d` is about to be overwritten */
 void flags_to_host(Jit *j, uint32_t mask); /* EFLAGS hold those in `mask`; uses S1 */
 void flags_to_cpu(Jit *j);                 /* Cpu.cc_* hold all; uses S1 unless there is a recipe */
 void flags_in_host(Jit *j, uint32_t mask); /* just set by an instruction */
-void flags_in_cpu(Jit *j, int lazy);       /* just stored */
+/* After an operation that changes EFLAGS as the IR says; `maybe`: unless its count is 0. */
+void flags_after(Jit *j, const IrOp *op, bool setf, bool maybe);
+void flags_in_cpu(Jit *j, int lazy); /* just stored */
 void flags_recipe(Jit *j, Recipe r, IrSize width, Loc a, Loc b);
 void flags_store_packed(Jit *j, unsigned reg); /* Cpu.cc_* = the packed flags in reg */
 

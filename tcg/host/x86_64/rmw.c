@@ -11,10 +11,7 @@ typedef void Body(Jit *j, const IrOp *op, Loc d, Loc b, Loc c);
 
 static void after(Jit *j, const IrOp *op)
 {
-    if (sets_flags(j, op))
-        flags_in_host(j, FLAGS_ALL);
-    else
-        j->f.host = 0;
+    flags_after(j, op, sets_flags(j, op), false);
 }
 
 static uint32_t lock_of(const IrOp *op)
@@ -114,7 +111,7 @@ static void body_shift(Jit *j, const IrOp *op, Loc b)
         if (borrow)
             emit_mov_rr(&j->e, IR_64, H_RCX, S1);
     }
-    after(j, op);
+    flags_after(j, op, setf, b.kind != L_IMM);
 }
 
 static void body_plain(Jit *j, const IrOp *op, Loc b)

@@ -26,14 +26,6 @@ static void flags_before(Jit *j, const IrOp *op, bool setf, bool keeps)
         flags_to_host(j, read);
 }
 
-static void flags_after(Jit *j, bool setf)
-{
-    if (setf)
-        flags_in_host(j, FLAGS_ALL);
-    else
-        j->f.host = 0;
-}
-
 /* A recipe costs one store; worth it where only a fault or an exit may want these flags. */
 static void shift_recipe(Jit *j, const IrOp *op, unsigned count)
 {
@@ -58,7 +50,7 @@ static void shift_const(Jit *j, const IrOp *op, Loc d, Loc a, unsigned count)
     emit_shift_imm(&j->e, shift_ext[op->op - IR_shl], op->size, rm_reg(reg), count);
     if (!in_place)
         store_reg(j, d, op->size, S0);
-    flags_after(j, setf);
+    flags_after(j, op, setf, false);
     if (recipe)
         shift_recipe(j, op, count);
 }
@@ -120,7 +112,7 @@ static void shift(Jit *j, const IrOp *op)
         shift_const(j, op, d, a, masked_count(op, b));
     } else {
         shift_variable(j, op, d, a, b);
-        flags_after(j, setf);
+        flags_after(j, op, setf, true);
     }
 }
 
@@ -196,7 +188,7 @@ static void double_shift(Jit *j, const IrOp *op, uint32_t by_imm, uint32_t by_cl
     if (borrow)
         emit_mov(&j->e, IR_64, H_RCX, SPILL_RM(SLOT_SAVE));
     store_reg(j, d, op->size, S0);
-    flags_after(j, setf);
+    flags_after(j, op, setf, !constant);
 }
 
 void lower_shld(Jit *j, const IrOp *op)

@@ -113,13 +113,19 @@ static bool operand_ok(IrRef r)
     return ref_kind(r) != REF_V || ref_index(r) < HOST_XMM;
 }
 
+/* x86 has d = a; guest code has it too, so no scratch register is worth keeping for the rest. */
+static bool overwrites_b(const IrOp *op)
+{
+    return ref_kind(op->b) == REF_V && op->d == op->b && ref_kind(op->a) == REF_V && op->a != op->d;
+}
+
 bool vop_native(const X64 *x, const IrOp *op)
 {
     const Vop *vop = vop_of(op);
 
     return !(vop->attr & (VOP_NO_HOST | VOP_MMX)) && !(op->attr & IR_SLOW) &&
            !(vop->host_feature & ~x->vop_features) && operand_ok(op->d) && operand_ok(op->a) &&
-           operand_ok(op->b);
+           operand_ok(op->b) && !(vop->form == V_RM && overwrites_b(op));
 }
 
 static void emit_vop(Jit *j, const IrOp *op, IrSize size, unsigned reg, Rm rm)
@@ -144,18 +150,11 @@ static void move_xmm(Jit *j, unsigned d, unsigned a)
         emit_rm(&j->e, X_MOVAPS_LOAD, IR_32, d, rm_reg(a));
 }
 
-/* d = a before the instruction; *b moves away if it is d. */
-static void start_in_d(Jit *j, const IrOp *op, Rm *b, bool b_is_vec)
+/* d = a before the instruction */
+static void start_in_d(Jit *j, const IrOp *op)
 {
-    unsigned d = ref_index(op->d);
-
-    if (ref_kind(op->a) != REF_V || op->a == op->d)
-        return;
-    if (b_is_vec && !b->mem && b->reg == d) {
-        emit_rm(&j->e, X_MOVAPS_STORE, IR_32, d, SPILL_RM(SLOT_XMM));
-        *b = SPILL_RM(SLOT_XMM);
-    }
-    move_xmm(j, d, ref_index(op->a));
+    if (ref_kind(op->a) == REF_V)
+        move_xmm(j, ref_index(op->d), ref_index(op->a));
 }
 
 /* A result in a general register. */
@@ -176,12 +175,12 @@ static void emit_form(Jit *j, const IrOp *op, Loc d, Rm b)
 {
     switch ((VopForm)vop_of(op)->form) {
     case V_RM:
-        start_in_d(j, op, &b, true);
+        start_in_d(j, op);
         emit_vop(j, op, IR_32, ref_index(op->d), b);
         break;
     case V_RM1: emit_vop(j, op, IR_32, ref_index(op->d), b); break;
     case V_RM_G:
-        start_in_d(j, op, &b, false);
+        start_in_d(j, op);
         emit_vop(j, op, op->size, ref_index(op->d), b);
         break;
     case G_RM_V: emit_to_general(j, op, d, b, false); break;
@@ -282,6 +281,7 @@ static void by_function(Jit *j, const IrOp *op)
     emit_mov_imm(&j->e, S0,
                  (uint64_t)op->imm | result << 16 | a << 24 | b << 32 | (uint64_t)op->size2 << 40);
     call_thunk_site(j, T_VOP);
+    j->f.host = 0;
     if (d.kind != L_NONE || vop_of(op)->form == F_RM)
         emit_mov(&j->e, IR_64, S0, SPILL_RM(SLOT_BOUNCE_D));
     if (d.kind != L_NONE)

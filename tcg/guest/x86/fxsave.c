@@ -44,11 +44,18 @@ static uint64_t address(X86Cpu *x, unsigned seg, uint64_t off, unsigned len, uns
 }
 
 /* -- x87 part: bytes 0..23 and 32..159 */
-static void put_x87(X86Cpu *x, uint8_t *p, bool wide)
+
+/* AMD's processors save the pointers of an exception that is pending, else zeros. */
+static bool saves_pointers(const X86Cpu *x)
 {
-    put_le16(p, x->fpu.cw);
-    put_le16(p + 2, x87_status(x));
-    put_le16(p + 4, x->fpu.tags);
+    return x->fpu.sw & X87_ES || memcmp(x->model.vendor, "AuthenticAMD", 12);
+}
+
+static void put_pointers(X86Cpu *x, uint8_t *p, bool wide)
+{
+    memset(p + 6, 0, AT_MXCSR - 6);
+    if (!saves_pointers(x))
+        return;
     put_le16(p + 6, x->fpu.opcode);
     if (wide) {
         put_le64(p + 8, x->fpu.ip);
@@ -59,6 +66,14 @@ static void put_x87(X86Cpu *x, uint8_t *p, bool wide)
         put_le32(p + 16, x->fpu.dp);
         put_le32(p + 20, x->fpu.ds);
     }
+}
+
+static void put_x87(X86Cpu *x, uint8_t *p, bool wide)
+{
+    put_le16(p, x->fpu.cw);
+    put_le16(p + 2, x87_status(x));
+    put_le16(p + 4, x->fpu.tags);
+    put_pointers(x, p, wide);
     for (unsigned i = 0; i < 8; i++) {
         memset(p + AT_ST + 16 * i, 0, 16);
         memcpy(p + AT_ST + 16 * i, x87_reg(x, i)->b, 10);

@@ -116,13 +116,13 @@ static const X86Row m_shift_q[8] = { [2] = M_SHIFT(psrlq_i), [6] = M_SHIFT(psllq
 /* clang-format off */
 #define XSAVE X86_FEATURE(feat_1_ecx, 26)
 static const X86Row group15_mem[8] = {
-    { "fxsave",   x86_fx_state,    { M },  X86_MMX | X86_END, FX_SAVE,     CPUID_FXSR, 0, NULL },
+    { "fxsave",   x86_fx_state,    { M },  X86_MMX,           FX_SAVE,     CPUID_FXSR, 0, NULL },
     { "fxrstor",  x86_fx_state,    { M },  X86_MMX | X86_END, FX_RESTORE,  CPUID_FXSR, 0, NULL },
     { "ldmxcsr",  x86_sse_ldmxcsr, { Md }, X86_SSE | X86_END, 0,           CPUID_SSE,  0, NULL },
     { "stmxcsr",  x86_sse_stmxcsr, { Md }, X86_SSE,           0,           CPUID_SSE,  0, NULL },
-    { "xsave",    x86_fx_state,    { M },  X86_END,           FX_XSAVE,    XSAVE,      0, NULL },
+    { "xsave",    x86_fx_state,    { M },  0,                 FX_XSAVE,    XSAVE,      0, NULL },
     { "xrstor",   x86_fx_state,    { M },  X86_END,           FX_XRSTOR,   XSAVE,      0, NULL },
-    { "xsaveopt", x86_fx_state,    { M },  X86_END,           FX_XSAVEOPT,
+    { "xsaveopt", x86_fx_state,    { M },  0,                 FX_XSAVEOPT,
       X86_FEATURE(feat_d_eax, 0), 0, NULL },
     { "clflush",  x86_sse_clflush, { Mb }, 0, 0, X86_FEATURE(feat_1_edx, 19), 0, NULL },
 };

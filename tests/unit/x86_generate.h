@@ -328,7 +328,7 @@ UNUSED static bool gen_point(Gen *g, const X86Insn *in, uint64_t target)
     if (a->base == RSP || a->index == RSP || a->base == a->index)
         return false;
     if (a->index != X86_NO_REG && a->base == X86_NO_REG) {
-        gen_set(g, a->index, rest >> a->scale);
+        gen_set(g, a->index, (rest + (1u << a->scale) - 1) >> a->scale);
         return true;
     }
     if (a->index != X86_NO_REG) {

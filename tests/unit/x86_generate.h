@@ -1,7 +1,8 @@
 /*
- * x86_generate.h - random x86-64 user code made from the decoder's own tables: straight units of
- * one instruction and what it needs (pointers set up, counts small), some skipped by a forward Jcc,
- * some in a LOOP. It knows which flags are undefined at each place and never lets code read them.
+ * x86_generate.h - random user code for 64-bit and 32-bit mode made from the decoder's own tables:
+ * straight units of one instruction and what it needs (pointers set up, counts small), some skipped
+ * by a forward Jcc, some in a LOOP. It knows which flags are undefined at each place and never lets
+ * code read them.
  */
 #ifndef TESTS_UNIT_X86_GENERATE_H
 #define TESTS_UNIT_X86_GENERATE_H
@@ -20,6 +21,7 @@ typedef struct {
     uint64_t scratch;    /* memory operands: from here ... */
     size_t scratch_size; /* ... so many bytes, the last followed by nothing mapped */
     bool in_loop;
+    bool code32;
 } Gen;
 
 enum {
@@ -105,6 +107,15 @@ static const GenRow gen_rows[] = {
     { "lods", 0, 0, 0, 0 },
     { "scas", G_ALL, 0, 0, 0 },
     { "cmps", G_ALL, 0, 0, 0 },
+    { "daa", G_C | FLAG_AF | G_SZP, G_O, G_C | FLAG_AF, 0 },
+    { "das", G_C | FLAG_AF | G_SZP, G_O, G_C | FLAG_AF, 0 },
+    { "aaa", G_C | FLAG_AF, G_O | G_SZP, FLAG_AF, 0 },
+    { "aas", G_C | FLAG_AF, G_O | G_SZP, FLAG_AF, 0 },
+    { "aam", G_SZP, G_CO | FLAG_AF, 0, 0 },
+    { "aad", G_SZP, G_CO | FLAG_AF, 0, 0 },
+    { "salc", 0, 0, G_C, 0 },
+    { "pushaw|pushad", 0, 0, 0, 0 },
+    { "popaw|popad", 0, 0, 0, 0 },
     { "cmovcc", 0, 0, 0, FL_CC },
     { "setcc", 0, 0, 0, FL_CC },
 };
@@ -120,6 +131,7 @@ typedef struct {
 typedef struct {
     GenPick picks[2048];
     size_t n;
+    bool code32;
 } GenTable;
 
 /* -- collecting rows */
@@ -157,11 +169,11 @@ UNUSED static void gen_collect(GenTable *t, const X86Row *row, GenPick p)
             q.rm = (int8_t)i;
         else if (row->select == BY_PREFIX_)
             q.prefix = (int8_t)i;
-        else if (row->select == BY_MODE_ && i == 0)
+        else if (row->select == BY_MODE_ && i == t->code32)
             continue;
         gen_collect(t, &row->table[i], q);
     }
-    if (row->table || !row->emit || row->attr & X86_NO64)
+    if (row->table || !row->emit || row->attr & (t->code32 ? X86_ONLY64 : X86_NO64))
         return;
     p.row = row;
     p.gen = gen_row_of(row);
@@ -169,11 +181,12 @@ UNUSED static void gen_collect(GenTable *t, const X86Row *row, GenPick p)
         t->picks[t->n++] = p;
 }
 
-UNUSED static void gen_table_init(GenTable *t)
+UNUSED static void gen_table_init(GenTable *t, bool code32)
 {
     static const X86Row *const maps[] = { x86_one_byte, x86_0f, x86_0f38 };
 
     t->n = 0;
+    t->code32 = code32;
     for (unsigned map = 0; map < ARRAY_LEN(maps); map++)
         for (unsigned op = 0; op < 256; op++)
             gen_collect(
@@ -200,9 +213,14 @@ UNUSED static bool gen_chance(Gen *g, unsigned one_in)
     return random_below(g->rnd, one_in) == 0;
 }
 
-/* mov r64, imm64 */
+/* mov reg, v in the mode's full width */
 UNUSED static void gen_set(Gen *g, unsigned reg, uint64_t v)
 {
+    if (g->code32) {
+        gen_byte(g, 0xb8 | reg);
+        gen_bytes(g, v, 4);
+        return;
+    }
     gen_byte(g, 0x48 | reg >> 3);
     gen_byte(g, 0xb8 | (reg & 7));
     gen_bytes(g, v, 8);
@@ -256,7 +274,7 @@ UNUSED static void gen_encode(Gen *g, const GenPick *p, const X86Row *row)
     static const uint8_t mandatory[4] = { 0, 0x66, 0xf3, 0xf2 };
     static const uint8_t letters_rm[] = { Eb, Ew, Ed, Eq, Ev, Ey, M, Mb, Mw, Md, Mq, Mdq, Mv, My };
     bool modrm = p->reg >= 0 || p->mod >= 0 || p->rm >= 0;
-    unsigned rex = gen_chance(g, 2) ? 0x40 | random_below(g->rnd, 16) : 0;
+    unsigned rex = !g->code32 && gen_chance(g, 2) ? 0x40 | random_below(g->rnd, 16) : 0;
 
     if (row->attr & X86_LOCK && gen_chance(g, 6))
         gen_byte(g, 0xf0);
@@ -310,9 +328,9 @@ UNUSED static uint64_t gen_address(Gen *g, bool middle)
 
     if (middle)
         return g->scratch + 2048 + random_below(g->rnd, 4096);
-    if (gen_chance(g, 60))
+    if (!g->code32 && gen_chance(g, 60))
         return gen_chance(g, 2) ? UINT64_C(0x8000000000001234) : UINT64_C(0x0000123400000000);
-    if (gen_chance(g, 20))
+    if (!g->code32 && gen_chance(g, 20))
         return g->scratch + g->scratch_size - random_below(g->rnd, 20);
     if (gen_chance(g, 4))
         return page + 4096 - random_below(g->rnd, 16);
@@ -354,7 +372,7 @@ UNUSED static void gen_implicit(Gen *g, const X86Insn *in)
     if (gen_is(in, "div") && gen_chance(g, 2))
         gen_set(g, RDX, 0);
     if (gen_is(in, "idiv") && gen_chance(g, 2))
-        gen_bytes(g, 0x9948, 2); /* cqo */
+        gen_bytes(g, g->code32 ? 0x99 : 0x9948, g->code32 ? 1 : 2); /* cqo */
 }
 
 /* -- flags */
@@ -427,7 +445,7 @@ UNUSED static void gen_fix_rip(Gen *g, size_t at, const X86Insn *in, uint64_t ta
             imm = 1;
         else if (in->row->opd[i] == Iz)
             imm = in->osize == IR_16 ? 2 : 4;
-    uint32_t disp = (uint32_t)(target - (g->at + at + in->len));
+    uint32_t disp = (uint32_t)(target - (g->code32 ? 0 : g->at + at + in->len));
     memcpy(g->code + at + in->len - imm - 4, &disp, 4);
 }
 
@@ -441,9 +459,11 @@ UNUSED static bool gen_try(Gen *g, const GenPick *p)
     gen_encode(g, p, p->row);
     memcpy(text, g->code + start, sizeof(text));
     g->n = start;
-    if (x86_decode(text, 15, MODE_CODE64 | MODE_PE, &in) != X86_DECODED || in.row != p->row)
+    if (x86_decode(text, 15, (g->code32 ? MODE_CODE32 : MODE_CODE64) | MODE_PE, &in) !=
+            X86_DECODED ||
+        in.row != p->row)
         return false;
-    if (g->in_loop && (gen_is(&in, "push") || gen_is(&in, "pop")))
+    if (g->in_loop && (!strncmp(in.row->name, "push", 4) || !strncmp(in.row->name, "pop", 3)))
         return false;
     if (gen_writes_rsp(&in) || gen_open_result(&in) || (in.lock && in.opd[0].kind != OPD_MEM))
         return false;
@@ -451,6 +471,12 @@ UNUSED static bool gen_try(Gen *g, const GenPick *p)
     bool far_address = in.asize == IR_32 && memory && gen_bit_string(&in);
     uint64_t target = gen_address(g, gen_bit_string(&in));
     if (far_address || (in.asize == IR_32 && target >> 32))
+        return false;
+    if (in.asize == IR_16 &&
+        (memory || gen_is(&in, "xlat") || in.opd[0].kind >= OPD_SI || in.opd[1].kind >= OPD_SI))
+        return false;
+    bool absolute = g->code32 && in.mem.base == X86_NO_REG && in.mem.index == X86_NO_REG;
+    if (absolute && in.rm == RSP) /* by SIB: the displacement is not last */
         return false;
     if (gen_is(&in, "cmpxchg16b") && !gen_chance(g, 4))
         target &= ~UINT64_C(15);
@@ -466,14 +492,15 @@ UNUSED static bool gen_try(Gen *g, const GenPick *p)
         g->n = start;
         return false;
     }
-    if (memory && in.mem.base == X86_NO_REG && in.mem.index == X86_NO_REG && !in.mem.pcrel) {
+    if (memory && in.mem.base == X86_NO_REG && in.mem.index == X86_NO_REG && !in.mem.pcrel &&
+        !absolute) {
         g->n = start;
         return false;
     }
     bytes = g->n;
     for (unsigned i = 0; i < in.len; i++)
         gen_byte(g, text[i]);
-    if (in.mem.pcrel && memory)
+    if ((in.mem.pcrel || absolute) && memory)
         gen_fix_rip(g, bytes, &in, g->scratch + 2048 + 8 * random_below(g->rnd, 256));
     gen_flags_after(g, p, &in);
     return true;
@@ -504,7 +531,7 @@ UNUSED static void gen_string(Gen *g)
     if (gen_chance(g, 4))
         gen_byte(g, 0x66);
     gen_byte(g, gen_chance(g, 2) ? 0xf3 : 0xf2);
-    if (gen_chance(g, 3))
+    if (!g->code32 && gen_chance(g, 3))
         gen_byte(g, 0x48);
     gen_byte(g, op);
     if (down)
@@ -514,7 +541,7 @@ UNUSED static void gen_string(Gen *g)
 /* pushfq; popfq, call over nothing, enter and leave */
 UNUSED static void gen_stack(Gen *g)
 {
-    switch (random_below(g->rnd, 4)) {
+    switch (random_below(g->rnd, g->code32 ? 2 : 4)) {
     case 0:
         if (!g->undefined)
             gen_bytes(g, 0x9d9c, 2);

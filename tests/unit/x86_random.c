@@ -25,6 +25,7 @@ enum {
 static const char *const backends[] = { "interp", "x86_64" };
 
 typedef struct {
+    bool code32;
     Machine *machines[ARRAY_LEN(backends)];
     GenTable table;
     uint8_t code[1024], before[SCRATCH_SIZE];
@@ -58,9 +59,13 @@ static void machine_start_test(Machine *m)
     x->model.feat_1_ecx |= 1u << 13 | 1u << 20 | 1u << 22 | 1u << 23;
     x->model.feat_7_ebx |= 1u << 3;
     x->model.feat_81_ecx |= 1u << 5;
-    machine_long_mode(m, NATIVE_CODE, 0);
-    tables[1024 + SCRATCH_END / (2 << 20)] = 0;
-    m->ram[NATIVE_EXIT] = 0xf4;
+    if (test.code32) {
+        machine_protected_mode(m, NATIVE_CODE, 0);
+    } else {
+        machine_long_mode(m, NATIVE_CODE, 0);
+        tables[1024 + SCRATCH_END / (2 << 20)] = 0;
+    }
+    m->ram[NATIVE_EXIT] = m->ram[NATIVE_EXIT32] = 0xf4;
     m->quiet = true; /* every fault ends in a shutdown, which is reported */
 }
 
@@ -97,11 +102,12 @@ static int say(int n, const char *fmt, ...)
 /* The code as text, up to the jump that ends it. */
 static void list_code(int n)
 {
+    uint32_t mode = (test.code32 ? MODE_CODE32 : MODE_CODE64) | MODE_PE;
     char text[128];
     X86Insn in;
 
     for (size_t at = 0; at < test.len; at += in.len ? in.len : 1) {
-        if (x86_decode(test.code + at, 15, MODE_CODE64 | MODE_PE, &in) != X86_DECODED)
+        if (x86_decode(test.code + at, 15, mode, &in) != X86_DECODED)
             snprintf(text, sizeof(text), "?");
         else
             x86_disas(&in, test.start.rip + at, text, sizeof(text));
@@ -136,7 +142,7 @@ static int compare(const Machine *m, RunResult result)
         n = say(n, "signal %d, run result %d; ", s->signal, result);
     if (rip != s->rip)
         n = say(n, "rip %llx, not %llx; ", (unsigned long long)rip, (unsigned long long)s->rip);
-    for (unsigned i = 0; i < 16; i++)
+    for (unsigned i = 0; i < (test.code32 ? 8 : 16); i++)
         if (x->c.gpr[i] != s->gpr[i])
             n = say(n, "%s %llx, not %llx; ", names[i], (unsigned long long)x->c.gpr[i],
                     (unsigned long long)s->gpr[i]);
@@ -154,17 +160,19 @@ static void make_sequence(uint64_t seed)
     Gen g = { .rnd = &rnd,
               .code = test.code,
               .end = test.code + sizeof(test.code),
+              .code32 = test.code32,
               .scratch = SCRATCH,
               .scratch_size = SCRATCH_SIZE };
     unsigned offset = random_below(&rnd, 8) ? 0 : 4096 - random_below(&rnd, 60);
 
     g.at = NATIVE_CODE + offset;
-    gen_sequence(&g, &test.table, 1 + random_below(&rnd, 24), NATIVE_EXIT);
+    gen_sequence(&g, &test.table, 1 + random_below(&rnd, 24),
+                 test.code32 ? NATIVE_EXIT32 : NATIVE_EXIT);
     test.len = g.n;
     test.undefined = g.undefined;
     test.start = (NativeState) { .rip = g.at, .flags = 0x202 | (random_u64(&rnd) & FLAGS_ALL) };
     for (unsigned i = 0; i < 16; i++)
-        test.start.gpr[i] = gen_value(&g);
+        test.start.gpr[i] = test.code32 ? (uint32_t)gen_value(&g) : gen_value(&g);
     test.start.gpr[RSP] = SCRATCH + 2 * 4096 + 2048 + 8 * random_below(&rnd, 64);
     for (unsigned i = 0; i < SCRATCH_SIZE; i += 8)
         memcpy(test.before + i, &(uint64_t) { gen_value(&g) }, 8);
@@ -177,7 +185,10 @@ static void run_native(void)
     test.native = test.start;
     memcpy((void *)(uintptr_t)test.start.rip, test.code, test.len);
     memcpy((void *)SCRATCH, test.before, SCRATCH_SIZE);
-    native_run(&test.native);
+    if (test.code32)
+        native_run32(&test.native);
+    else
+        native_run(&test.native);
 }
 
 static void check_sequence(uint64_t seed)
@@ -203,22 +214,29 @@ static uint64_t number(const char *name, uint64_t otherwise)
     return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-static void agrees_with_this_cpu(void **state)
+static void machines_new(void)
 {
-    uint64_t seed = number("X86_RANDOM_SEED", 1), count = number("X86_RANDOM_COUNT", 3000);
     const char *only = getenv("X86_RANDOM_BACKEND");
 
-    (void)state;
-    if (!native_init(SCRATCH, SCRATCH_SIZE))
-        skip();
-    gen_table_init(&test.table);
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+        test.machines[i] = NULL;
         if ((only && strcmp(only, backends[i])) || !has_backend(backends[i]))
             continue;
         test.machines[i] = machine_new(backends[i], 8);
         machine_x86(test.machines[i], "qemu64");
         machine_start_test(test.machines[i]);
     }
+}
+
+static void check_sequences(bool code32)
+{
+    uint64_t seed = number("X86_RANDOM_SEED", 1), count = number("X86_RANDOM_COUNT", 3000);
+
+    if (!native_init(SCRATCH, SCRATCH_SIZE))
+        skip();
+    test.code32 = code32;
+    gen_table_init(&test.table, code32);
+    machines_new();
     print_message("# seeds %llu to %llu\n", (unsigned long long)seed,
                   (unsigned long long)(seed + count - 1));
     for (uint64_t i = 0; i < count; i++)
@@ -228,9 +246,24 @@ static void agrees_with_this_cpu(void **state)
             machine_free(test.machines[i]);
 }
 
+static void agrees_in_64_bit_mode(void **state)
+{
+    (void)state;
+    check_sequences(false);
+}
+
+static void agrees_in_32_bit_mode(void **state)
+{
+    (void)state;
+    check_sequences(true);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(agrees_with_this_cpu) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(agrees_in_64_bit_mode),
+        cmocka_unit_test(agrees_in_32_bit_mode),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

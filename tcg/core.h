@@ -31,7 +31,7 @@ enum {
     SLOW_ENTRIES = 64,
     TLB_MIN_ENTRIES = 1024,
     TLB_TOUCHED_MAX = 512,
-    KEY_ENTRIES = 16,
+    KEY_BITS = 5,
 };
 
 /* Set by the core in Block.mode: one instruction, run again alone because it changes code. */
@@ -121,7 +121,7 @@ typedef struct CpuCore {
     uint64_t exec_pages[2][64]; /* hash sets of pages that the jump cache knows: local, global */
     uint64_t large_pages[64];   /* hash set of large pages in the TLB */
 
-    JumpKey keys[KEY_ENTRIES];
+    JumpKey keys[1 << KEY_BITS];
     JumpKey *key;      /* that of cpu->jump_key */
     uint64_t last_key; /* the newest number given out */
     uint64_t key_base; /* of cpu->jump_key: linear address - pc */
@@ -195,6 +195,7 @@ void jump_clear(Cpu *cpu);
 void jump_forget_all(Cpu *cpu);
 void jump_forget_local(Cpu *cpu); /* keys under which only global pages were found stay */
 void jump_forget_page(Cpu *cpu, uint64_t va);
+void jump_remember(Cpu *cpu, Block *block); /* at cpu->pc */
 void jump_forget_block(Cpu *cpu, const Block *block);
 void jump_note_page(Cpu *cpu, uint64_t va, bool global);
 void jump_select_key(Cpu *cpu, uint64_t base, uint32_t mode);

@@ -39,8 +39,8 @@ enum {
     MMU_CLASSES = 4,
     TLB_MAX_ENTRIES = 1 << 16,
     TLB_TABLE_SIZE = TLB_MAX_ENTRIES * sizeof(TlbEntry),
-    CPU_STATE_MAX = 256 << 10, /* the guest's state struct fits in this; the tables start here */
-    JUMP_CACHE_ENTRIES = 4096,
+    CPU_STATE_MAX = 1 << 20, /* the guest's state struct fits in this; the tables start here */
+    JUMP_CACHE_ENTRIES = 16384,
 };
 #define TLB_AREA(mmu, write) (CPU_STATE_MAX + (2 * (size_t)(mmu) + (write)) * TLB_TABLE_SIZE)
 

@@ -80,16 +80,6 @@ static Block *look_up(Cpu *cpu, uint64_t la, unsigned mmu, uint32_t mode)
     return translate_block(cpu, la, mmu, mode);
 }
 
-static void remember(Cpu *cpu, Block *b)
-{
-    unsigned i = jump_index(cpu->pc);
-
-    if (cpu->tcg->config.log_mask & (TCG_LOG_EXEC | TCG_LOG_CPU))
-        return;
-    cpu->jump_cache[i] = (JumpEntry) { .tag = cpu->pc + cpu->jump_key, .host = b->host };
-    cpu->jump_block[i] = b;
-}
-
 static Block *next_block(Cpu *cpu)
 {
     CpuCore *core = cpu->core;
@@ -104,7 +94,8 @@ static Block *next_block(Cpu *cpu)
     if (cpu->jump_cache[i].tag == cpu->pc + cpu->jump_key && cpu->jump_cache[i].host)
         return cpu->jump_block[i];
     Block *b = look_up(cpu, la, mmu, cpu->mode);
-    remember(cpu, b);
+    if (!(cpu->tcg->config.log_mask & (TCG_LOG_EXEC | TCG_LOG_CPU)))
+        jump_remember(cpu, b);
     return b;
 }
 

@@ -21,6 +21,8 @@ struct Block {
     Block *page_next[2]; /* blocks of the same guest-physical page */
     void *links;         /* jumps linked to this block, for unlinking (back end's) */
     bool dead;
+    uint8_t n_jump_slots; /* entries of the jump cache that had it: core's */
+    uint16_t jump_slots[3];
 };
 
 typedef struct {

@@ -41,7 +41,7 @@ static uint64_t new_key(Cpu *cpu)
 void jump_select_key(Cpu *cpu, uint64_t base, uint32_t mode)
 {
     CpuCore *core = cpu->core;
-    unsigned i = ((base >> 4 ^ base >> 12) * 31 + (mode ^ mode >> 5) * 7) % KEY_ENTRIES;
+    unsigned i = (base ^ (uint64_t)mode << 32) * 0x9e3779b97f4a7c15 >> (64 - KEY_BITS);
     JumpKey *k = &core->keys[i];
 
     if (!k->valid || k->base != base || k->mode != mode) {
@@ -66,7 +66,7 @@ void jump_forget_local(Cpu *cpu)
 {
     CpuCore *core = cpu->core;
 
-    for (unsigned i = 0; i < KEY_ENTRIES; i++)
+    for (unsigned i = 0; i < 1 << KEY_BITS; i++)
         if (core->keys[i].local)
             core->keys[i] = (JumpKey) { 0 };
     memset(core->exec_pages[0], 0, sizeof(core->exec_pages[0]));
@@ -99,9 +99,36 @@ void jump_forget_page(Cpu *cpu, uint64_t va)
         jump_forget_local(cpu);
 }
 
+/* -- entries. A block knows where it was put, up to a few times; then all entries are searched. */
+
+void jump_remember(Cpu *cpu, Block *block)
+{
+    unsigned i = jump_index(cpu->pc);
+
+    cpu->jump_cache[i] = (JumpEntry) { .tag = cpu->pc + cpu->jump_key, .host = block->host };
+    cpu->jump_block[i] = block;
+    for (unsigned n = 0; n < MIN(block->n_jump_slots, ARRAY_LEN(block->jump_slots)); n++)
+        if (block->jump_slots[n] == i)
+            return;
+    if (block->n_jump_slots < ARRAY_LEN(block->jump_slots))
+        block->jump_slots[block->n_jump_slots] = i;
+    if (block->n_jump_slots <= ARRAY_LEN(block->jump_slots))
+        block->n_jump_slots++;
+}
+
+static void forget_entry(Cpu *cpu, unsigned i, const Block *block)
+{
+    if (cpu->jump_block[i] == block)
+        clear_entry(cpu, i);
+}
+
 void jump_forget_block(Cpu *cpu, const Block *block)
 {
+    if (block->n_jump_slots <= ARRAY_LEN(block->jump_slots)) {
+        for (unsigned n = 0; n < block->n_jump_slots; n++)
+            forget_entry(cpu, block->jump_slots[n], block);
+        return;
+    }
     for (unsigned i = 0; i < JUMP_CACHE_ENTRIES; i++)
-        if (cpu->jump_block[i] == block)
-            clear_entry(cpu, i);
+        forget_entry(cpu, i, block);
 }

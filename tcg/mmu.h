@@ -40,8 +40,8 @@ void cpu_probe(Cpu *cpu, uint64_t va, size_t len, Access access, unsigned mmu);
 
 /*
  * Host address of `va` if the rest of its page is plain memory that may be accessed so, else NULL:
- * MMIO, or a write that might hit translated code; use cpu_ld and cpu_st then. May fault. For string
- * instructions.
+ * MMIO, or a write that might hit translated code; use cpu_ld and cpu_st then. May fault. For
+ * string instructions.
  */
 void *cpu_host_ptr(Cpu *cpu, uint64_t va, Access access, unsigned mmu);
 

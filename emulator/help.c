@@ -18,6 +18,9 @@ static const char summary[] =
     "Runs a PC. IMAGE alone boots it: as the first disk, or in the CD-ROM drive if it is an "
     "ISO 9660 image.";
 
+static const char keys[] = "On the terminal Ctrl-A x quits, Ctrl-A c switches between the console "
+                           "and the monitor, Ctrl-A h helps, Ctrl-A Ctrl-A sends Ctrl-A.";
+
 /* The text in lines that fit, each after the first indented. */
 static void print_wrapped(FILE *out, const char *text, int column)
 {
@@ -62,8 +65,8 @@ void help_print(FILE *out)
             if (o->section == (OptSection)s)
                 print_option(out, o);
     }
-    fputs("\nOn the terminal: Ctrl-A x quits, Ctrl-A c switches to the monitor, Ctrl-A h helps\n",
-          out);
+    fputc('\n', out);
+    print_wrapped(out, keys, 0);
 }
 
 /* roff wants its own characters escaped. */
@@ -105,9 +108,9 @@ void help_print_man(FILE *out)
             if (o->section == (OptSection)s)
                 print_man_option(out, o);
     }
-    fputs(".SH KEYS\nWith \\fB\\-nographic\\fR: Ctrl\\-A x quits, Ctrl\\-A c switches between the "
-          "console and the monitor, Ctrl\\-A h helps, Ctrl\\-A Ctrl\\-A sends Ctrl\\-A.\n"
-          ".SH EXIT STATUS\n0 after the guest powered off or the user quit; 1 after an error; "
+    fputs(".SH KEYS\n", out);
+    print_roff(out, keys);
+    fputs("\n.SH EXIT STATUS\n0 after the guest powered off or the user quit; 1 after an error; "
           "what isa\\-debug\\-exit says, 2V+1.\n.SH SEE ALSO\n.BR img\\-tool (1)\n",
           out);
 }

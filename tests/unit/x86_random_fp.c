@@ -144,12 +144,12 @@ static void generate_other(Random *r, unsigned i)
         byte(random_u64(r) & 0x7f);
 }
 
-/* FXSAVE FXRSTOR LDMXCSR STMXCSR, the first two with REX.W or without. */
+/* FXSAVE FXRSTOR LDMXCSR STMXCSR; pointers of 64 bits are made canonical by some hosts only. */
 static void generate_state(Random *r)
 {
     unsigned reg = random_below(r, 4);
 
-    opcode(0, reg < 2 && random_below(r, 2) ? 8 : 0, 1, 0xae);
+    opcode(0, reg == 0 && random_below(r, 2) ? 8 : 0, 1, 0xae);
     modrm(r, reg, RBX, true, reg < 2 ? 16 : 4);
     if (reg == 0) /* FXSAVE beyond the operands: the host's MXCSR_MASK may have more bits */
         test.code[test.len - 3] |= OPERANDS >> 8;
@@ -428,16 +428,35 @@ static int compare(const Machine *m, RunResult result)
     return n;
 }
 
-static void check_sequence(uint64_t seed)
+static void run_native(void)
 {
-    make_sequence(seed);
     test.native = test.start;
     memcpy((void *)NATIVE_CODE, test.code, test.len);
     memcpy((void *)SCRATCH, test.before, SCRATCH_SIZE);
     native_run(&test.native);
+}
+
+/*
+ * A second look when they differ: if the kernel switches tasks in the middle of a sequence, some
+ * processors forget the x87's instruction pointer.
+ */
+static int compare_twice(Machine *m)
+{
+    int n = compare(m, run_translated(m, &test.start));
+
+    if (n) {
+        run_native();
+        n = compare(m, run_translated(m, &test.start));
+    }
+    return n;
+}
+
+static void check_sequence(uint64_t seed)
+{
+    make_sequence(seed);
+    run_native();
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-        Machine *m = test.machines[i];
-        int n = m ? compare(m, run_translated(m, &test.start)) : 0;
+        int n = test.machines[i] ? compare_twice(test.machines[i]) : 0;
 
         if (n) {
             list_code(say(n, "\n%s, seed %llu, cw %04x sw %04x tags %02x mxcsr %04x:\n",

@@ -94,7 +94,7 @@ static Block *next_block(Cpu *cpu)
     if (cpu->jump_cache[i].tag == cpu->pc + cpu->jump_key && cpu->jump_cache[i].host)
         return cpu->jump_block[i];
     Block *b = look_up(cpu, la, mmu, cpu->mode);
-    if (!(cpu->tcg->config.log_mask & (TCG_LOG_EXEC | TCG_LOG_CPU)))
+    if (!b->dead && !(cpu->tcg->config.log_mask & (TCG_LOG_EXEC | TCG_LOG_CPU)))
         jump_remember(cpu, b);
     return b;
 }

@@ -158,7 +158,9 @@ static Block *publish(Cpu *cpu, const FetchEntry *e, uint64_t gpa, uint32_t mode
     pthread_mutex_lock(&tcg->lock);
     if (atomic_load(&tcg->code_generation) == generation) {
         b = compile(cpu, gpa, mode);
-        if (!is_transient(cpu, b))
+        if (is_transient(cpu, b))
+            b->dead = true; /* nobody links or remembers it */
+        else
             code_cache_insert(tcg, b, e->page,
                               b->gpa2 == UINT64_MAX ? NULL : phys_page_if_known(tcg, b->gpa2));
     }

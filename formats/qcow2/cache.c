@@ -2,7 +2,8 @@
  * cache.c - tables of one cluster (L2 tables, refcount blocks) in memory, written back in batches.
  *
  * At most half of the slots are dirty between changes (commit_if_crowded()), so a look-up that
- * needs room always finds a clean table to drop; it never has to write.
+ * needs room always finds a clean table to drop; it never has to write. Of a table that is on disk
+ * already only the changed pages are written.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +11,12 @@
 
 #include "formats/qcow2/qcow2.h"
 
-enum { CACHE_MIN_SLOTS = 16 };
+enum { CACHE_MIN_SLOTS = 16, PAGE = 4096, RUN_MAX = 64 };
+
+static bool is_dirty(const Slot *s)
+{
+    return s->from < s->to;
+}
 
 int cache_init(Cache *c, uint32_t cluster, uint64_t bytes)
 {
@@ -61,9 +67,9 @@ static void unlink_slot(Cache *c, Slot *s)
         at = &c->slots[*at].next;
     *at = s->next;
     s->off = 0;
-    if (s->dirty)
-        c->dirty--;
-    s->dirty = s->fresh = false;
+    c->dirty -= is_dirty(s);
+    s->from = s->to = 0;
+    s->fresh = false;
 }
 
 static void link_slot(Cache *c, Slot *s, uint64_t off)
@@ -86,7 +92,7 @@ static Slot *victim(Cache *c)
     for (uint32_t seen = 0, good = 0; seen < c->max && good < 8; seen++) {
         Slot *s = &c->slots[c->hand++ % c->max];
 
-        if (s->dirty)
+        if (is_dirty(s))
             continue;
         good++;
         if (!best || !s->off || c->tick - s->tick > c->tick - best->tick)
@@ -153,20 +159,26 @@ int cache_new(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf)
     Slot *s = insert(c, off, zeros);
     if (s) {
         *buf = take(&zeros);
-        s->dirty = s->fresh = true;
+        s->from = 0;
+        s->to = q->cluster;
+        s->fresh = true;
         c->dirty++;
     }
     pthread_mutex_unlock(&c->lock);
     return s ? 0 : -ENOMEM;
 }
 
-void cache_dirty(Cache *c, uint64_t off)
+void cache_dirty(Cache *c, uint64_t off, uint32_t from, uint32_t to)
 {
     pthread_mutex_lock(&c->lock);
     Slot *s = find(c, off);
-    if (s && !s->dirty) {
-        s->dirty = true;
+    if (s && !is_dirty(s)) {
+        s->from = from;
+        s->to = to;
         c->dirty++;
+    } else if (s) {
+        s->from = MIN(s->from, from);
+        s->to = MAX(s->to, to);
     }
     pthread_mutex_unlock(&c->lock);
 }
@@ -192,19 +204,41 @@ static int by_offset(const void *a, const void *b)
     return x->off < y->off ? -1 : x->off > y->off;
 }
 
-/* Tables that lie side by side go out in one request. */
+static bool is_whole(const Qcow2 *q, const Slot *s)
+{
+    return s->from < PAGE && s->to + PAGE > q->cluster;
+}
+
+/* One table's changed pages, or several whole tables side by side, in one request. */
 static int write_run(Qcow2 *q, Cache *c, Slot **run, int n)
 {
-    struct iovec iov[64];
+    struct iovec iov[RUN_MAX] = { { 0 } };
+    uint32_t skip = 0, len = q->cluster;
 
+    if (n == 1) {
+        skip = (uint32_t)align_down(run[0]->from, PAGE);
+        len = (uint32_t)MIN(align_up(run[0]->to, PAGE), (uint64_t)q->cluster) - skip;
+    }
     for (int i = 0; i < n; i++)
-        iov[i] = (struct iovec) { run[i]->buf, q->cluster };
-    int ret = node_pwritev(q->node->file, iov, n, run[0]->off, 0);
+        iov[i] = (struct iovec) { run[i]->buf + skip, len };
+    int ret = node_pwritev(q->node->file, iov, n, run[0]->off + skip, 0);
     for (int i = 0; i < n && ret == 0; i++) {
-        run[i]->dirty = run[i]->fresh = false;
+        run[i]->from = run[i]->to = 0;
+        run[i]->fresh = false;
         c->dirty--;
     }
     return ret;
+}
+
+/* How many of the sorted tables from list[0] on lie side by side and are to be written whole. */
+static int run_of(const Qcow2 *q, Slot **list, uint32_t n)
+{
+    int len = 1;
+
+    while (len < RUN_MAX && (uint32_t)len < n && is_whole(q, list[len - 1]) &&
+           is_whole(q, list[len]) && list[len]->off == list[0]->off + (uint64_t)len * q->cluster)
+        len++;
+    return len;
 }
 
 int cache_write(Qcow2 *q, Cache *c, bool only_fresh)
@@ -217,18 +251,15 @@ int cache_write(Qcow2 *q, Cache *c, bool only_fresh)
     pthread_mutex_lock(&c->lock);
     AUTO_FREE Slot **list = malloc(c->dirty * sizeof(*list));
     for (uint32_t i = 0; list && i < c->count; i++)
-        if (c->slots[i].dirty && (c->slots[i].fresh || !only_fresh))
+        if (is_dirty(&c->slots[i]) && (c->slots[i].fresh || !only_fresh))
             list[n++] = &c->slots[i];
     if (!list)
         ret = -ENOMEM;
     else
         qsort(list, n, sizeof(*list), by_offset);
     for (uint32_t i = 0; i < n && ret == 0;) {
-        int len = 1;
+        int len = run_of(q, list + i, n - i);
 
-        while (len < 64 && i + len < n &&
-               list[i + len]->off == list[i]->off + (uint64_t)len * q->cluster)
-            len++;
         ret = write_run(q, c, list + i, len);
         i += (uint32_t)len;
     }

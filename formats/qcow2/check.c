@@ -245,6 +245,7 @@ static int set_count(Check *c, uint64_t cluster, uint64_t value)
 {
     Qcow2 *q = c->q;
     uint64_t per = refblock_entries(q);
+    uint32_t from, to;
     uint8_t *block;
     int ret = need_block(c, cluster);
 
@@ -253,7 +254,8 @@ static int set_count(Check *c, uint64_t cluster, uint64_t value)
     if (ret < 0)
         return ret;
     refcount_write(q, block, cluster % per, value);
-    cache_dirty(&q->ref_cache, q->reftable[cluster / per] & REFTABLE_OFFSET);
+    refcount_bytes(q, cluster % per, &from, &to);
+    cache_dirty(&q->ref_cache, q->reftable[cluster / per] & REFTABLE_OFFSET, from, to);
     return cache_crowded(&q->ref_cache) ? cache_write(q, &q->ref_cache, false) : 0;
 }
 

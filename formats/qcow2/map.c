@@ -164,10 +164,10 @@ static int new_table(Qcow2 *q, uint64_t index, uint64_t old, uint64_t *off, uint
     return 0;
 }
 
-/* The L2 table for `off`, ours alone and marked dirty. */
-static int table_for_change(Qcow2 *q, uint64_t off, uint8_t **table)
+/* The L2 table for `off`, ours alone, with the `n` entries from there on marked dirty. */
+static int table_for_change(Qcow2 *q, uint64_t off, uint64_t n, uint8_t **table)
 {
-    uint64_t index = off / l2_span(q), place;
+    uint64_t index = off / l2_span(q), i = off >> q->cluster_bits & (l2_entries(q) - 1), place;
     int ret = 0;
 
     if (index >= QCOW2_MAX_L1_BYTES / 8)
@@ -182,7 +182,7 @@ static int table_for_change(Qcow2 *q, uint64_t off, uint8_t **table)
         return new_table(q, index, place, &place, table);
     ret = cache_get(q, &q->l2_cache, place, table);
     if (ret == 0)
-        cache_dirty(&q->l2_cache, place);
+        cache_dirty(&q->l2_cache, place, (uint32_t)(8 * i), (uint32_t)(8 * (i + n)));
     return ret;
 }
 
@@ -252,11 +252,11 @@ int map_release(Node *node, const Extent *place)
 
 static int publish_data(Qcow2 *q, uint64_t off, uint64_t len, const Extent *place)
 {
-    uint64_t i = off >> q->cluster_bits & (l2_entries(q) - 1);
+    uint64_t count = len >> q->cluster_bits, i = off >> q->cluster_bits & (l2_entries(q) - 1);
     uint8_t *table;
-    int ret = table_for_change(q, off, &table);
+    int ret = table_for_change(q, off, count, &table);
 
-    for (uint64_t n = 0; n < len >> q->cluster_bits && ret == 0; n++) {
+    for (uint64_t n = 0; n < count && ret == 0; n++) {
         uint8_t *at = table + 8 * (i + n);
         uint64_t old = get_be64(at), pos = place->pos + (n << q->cluster_bits);
 
@@ -271,7 +271,7 @@ static int publish_packed(Qcow2 *q, uint64_t off, const Extent *place)
 {
     uint64_t i = off >> q->cluster_bits & (l2_entries(q) - 1);
     uint8_t *table;
-    int ret = table_for_change(q, off, &table);
+    int ret = table_for_change(q, off, 1, &table);
 
     if (ret < 0)
         return ret;
@@ -322,7 +322,7 @@ static int empty_in_table(Qcow2 *q, uint64_t off, uint64_t n, ExtentKind kind, u
     }
     if (ret < 0 || k == n)
         return ret;
-    ret = table_for_change(q, off, &table);
+    ret = table_for_change(q, off, n, &table);
     for (; k < n && ret == 0; k++) {
         uint8_t *at = table + 8 * (i + k);
         uint64_t old = get_be64(at), new = emptied(q, old, kind, flags);

@@ -86,9 +86,9 @@ typedef struct {
     uint64_t off; /* 0: free */
     uint8_t *buf; /* as on disk, big endian */
     uint32_t tick;
-    int32_t next; /* in its hash chain, -1 ends */
-    bool dirty;
-    bool fresh; /* nothing on disk refers to it yet, so it may be written at any time */
+    int32_t next;      /* in its hash chain, -1 ends */
+    uint32_t from, to; /* the bytes that are dirty; from == to: none */
+    bool fresh;        /* nothing on disk refers to it yet, so it may be written at any time */
 } Slot;
 
 typedef struct Cache {
@@ -193,7 +193,8 @@ int cache_get_locked(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf);
 int cache_get(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf);
 /* (change) a new table, all zeros, dirty and fresh */
 int cache_new(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf);
-void cache_dirty(Cache *c, uint64_t off);
+/* (change) bytes [from, to) of the table were changed */
+void cache_dirty(Cache *c, uint64_t off, uint32_t from, uint32_t to);
 void cache_forget(Cache *c, uint64_t off);
 /* Write dirty tables (only_fresh: those that nothing refers to); they become clean. */
 int cache_write(Qcow2 *q, Cache *c, bool only_fresh);
@@ -209,6 +210,8 @@ void l1_set(Qcow2 *q, uint32_t index, uint64_t entry);
 int refcount_open(Qcow2 *q, Error **err);
 int refcount_get(Qcow2 *q, uint64_t cluster, uint64_t *count);
 int refcount_add(Qcow2 *q, uint64_t cluster, int delta);
+/* Where the count of entry `i` of a block lies */
+void refcount_bytes(const Qcow2 *q, uint64_t i, uint32_t *from, uint32_t *to);
 uint64_t refcount_read(const Qcow2 *q, const uint8_t *block, uint64_t i);
 void refcount_write(const Qcow2 *q, uint8_t *block, uint64_t i, uint64_t value);
 int alloc_clusters(Qcow2 *q, uint64_t n, uint64_t *off);

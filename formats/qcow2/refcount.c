@@ -40,6 +40,21 @@ void refcount_write(const Qcow2 *q, uint8_t *block, uint64_t i, uint64_t value)
     }
 }
 
+void refcount_bytes(const Qcow2 *q, uint64_t i, uint32_t *from, uint32_t *to)
+{
+    *from = (uint32_t)((i << q->refcount_order) / 8);
+    *to = (uint32_t)(((i + 1) << q->refcount_order) + 7) / 8;
+}
+
+static void mark_dirty(Qcow2 *q, uint64_t cluster)
+{
+    uint64_t n = refblock_entries(q);
+    uint32_t from, to;
+
+    refcount_bytes(q, cluster % n, &from, &to);
+    cache_dirty(&q->ref_cache, q->reftable[cluster / n] & REFTABLE_OFFSET, from, to);
+}
+
 /* *block is NULL if no block covers the index. */
 static int load_block(Qcow2 *q, uint64_t index, uint8_t **block)
 {
@@ -77,7 +92,7 @@ int refcount_add(Qcow2 *q, uint64_t cluster, int delta)
     if (delta > 0 && count == refcount_max(q))
         return -ERANGE;
     refcount_write(q, block, cluster % n, count + (uint64_t)(int64_t)delta);
-    cache_dirty(&q->ref_cache, q->reftable[cluster / n] & REFTABLE_OFFSET);
+    mark_dirty(q, cluster);
     return 0;
 }
 

@@ -153,7 +153,7 @@ static int fix_table(Qcow2 *q, uint64_t off)
         changed |= new != old;
     }
     if (changed)
-        cache_dirty(&q->l2_cache, off);
+        cache_dirty(&q->l2_cache, off, 0, q->cluster);
     if (cache_crowded(&q->l2_cache) && ret == 0)
         ret = commit_metadata(q);
     return ret;

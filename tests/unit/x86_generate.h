@@ -22,6 +22,7 @@ typedef struct {
     size_t scratch_size; /* ... so many bytes, the last followed by nothing mapped */
     bool in_loop;
     bool code32;
+    bool stepped; /* TF is set: no image of the flags in memory */
 } Gen;
 
 enum {
@@ -543,7 +544,7 @@ UNUSED static void gen_stack(Gen *g)
 {
     switch (random_below(g->rnd, g->code32 ? 2 : 4)) {
     case 0:
-        if (!g->undefined)
+        if (!g->undefined && !g->stepped)
             gen_bytes(g, 0x9d9c, 2);
         break;
     case 1: /* call +2; jmp +1; ret */

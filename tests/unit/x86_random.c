@@ -25,7 +25,7 @@ enum {
 static const char *const backends[] = { "interp", "x86_64" };
 
 typedef struct {
-    bool code32;
+    bool code32, stepped;
     Machine *machines[ARRAY_LEN(backends)];
     GenTable table;
     uint8_t code[1024], before[SCRATCH_SIZE];
@@ -50,6 +50,26 @@ static bool has_backend(const char *name)
     return tcg != NULL;
 }
 
+/* #DB goes to an IRETQ on a stack of its own, so that single-stepped code sees nothing of it. */
+static void install_step_handler(Machine *m)
+{
+    enum { GDT = 0x112400, IDT = 0x112000, HANDLER = 0x112800, TSS = 0x113000, STACK = 0x114000 };
+    static const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
+    const uint64_t gate[] = { (uint64_t)(HANDLER >> 16) << 48 | UINT64_C(0x8e010008) << 16 |
+                              (HANDLER & 0xffff) };
+    X86Cpu *x = x86(m->cpu);
+
+    memcpy(m->ram + GDT, gdt, sizeof(gdt));
+    memcpy(m->ram + IDT + 16, gate, sizeof(gate));
+    memcpy(m->ram + HANDLER, "\x48\xcf", 2);
+    memcpy(m->ram + TSS + 36, &(uint64_t) { STACK }, 8);
+    x->gdtr.base = GDT;
+    x->gdtr.limit = sizeof(gdt) - 1;
+    x->idtr.base = IDT;
+    x->idtr.limit = 31;
+    x->tr = (X86Seg) { .selector = 0x18, .base = TSS, .limit = 0x67, .attr = DESC_P | 11 << 8 };
+}
+
 /* The features that the generator uses whatever the model says. */
 static void machine_start_test(Machine *m)
 {
@@ -65,6 +85,8 @@ static void machine_start_test(Machine *m)
         machine_long_mode(m, NATIVE_CODE, 0);
         tables[1024 + SCRATCH_END / (2 << 20)] = 0;
     }
+    if (test.stepped)
+        install_step_handler(m);
     m->ram[NATIVE_EXIT] = m->ram[NATIVE_EXIT32] = 0xf4;
     m->quiet = true; /* every fault ends in a shutdown, which is reported */
 }
@@ -77,7 +99,7 @@ static RunResult run_translated(Machine *m, const NativeState *start)
     machine_load(m, SCRATCH, test.before, SCRATCH_SIZE);
     memcpy(x->c.gpr, start->gpr, sizeof(start->gpr));
     cpu_set_flags(&x->c, (uint32_t)start->flags);
-    x->eflags = start->flags & ~(uint64_t)FLAGS_ALL;
+    x->eflags = (start->flags & ~(uint64_t)FLAGS_ALL) | (test.stepped ? EFL_TF : 0);
     x->c.pc = start->rip;
     x->c.halted = x->c.shutdown = x->exc.pending = false;
     x->exc_depth = -1;
@@ -161,6 +183,7 @@ static void make_sequence(uint64_t seed)
               .code = test.code,
               .end = test.code + sizeof(test.code),
               .code32 = test.code32,
+              .stepped = test.stepped,
               .scratch = SCRATCH,
               .scratch_size = SCRATCH_SIZE };
     unsigned offset = random_below(&rnd, 8) ? 0 : 4096 - random_below(&rnd, 60);
@@ -228,34 +251,44 @@ static void machines_new(void)
     }
 }
 
-static void check_sequences(bool code32)
+static void check_sequences(bool code32, bool stepped)
 {
     uint64_t seed = number("X86_RANDOM_SEED", 1), count = number("X86_RANDOM_COUNT", 3000);
 
     if (!native_init(SCRATCH, SCRATCH_SIZE))
         skip();
     test.code32 = code32;
+    test.stepped = stepped;
     gen_table_init(&test.table, code32);
     machines_new();
     print_message("# seeds %llu to %llu\n", (unsigned long long)seed,
                   (unsigned long long)(seed + count - 1));
     for (uint64_t i = 0; i < count; i++)
         check_sequence(seed + i);
-    for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-        if (test.machines[i])
-            machine_free(test.machines[i]);
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+        if (!test.machines[i])
+            continue;
+        assert_int_equal(x86(test.machines[i]->cpu)->dr[6] >> 14 & 1, stepped);
+        machine_free(test.machines[i]);
+    }
 }
 
 static void agrees_in_64_bit_mode(void **state)
 {
     (void)state;
-    check_sequences(false);
+    check_sequences(false, false);
 }
 
 static void agrees_in_32_bit_mode(void **state)
 {
     (void)state;
-    check_sequences(true);
+    check_sequences(true, false);
+}
+
+static void agrees_single_stepping(void **state)
+{
+    (void)state;
+    check_sequences(false, true);
 }
 
 int main(void)
@@ -263,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_in_64_bit_mode),
         cmocka_unit_test(agrees_in_32_bit_mode),
+        cmocka_unit_test(agrees_single_stepping),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

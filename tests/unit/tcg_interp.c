@@ -240,7 +240,7 @@ static void scans_are_the_hosts(void **state)
         { "bsr", native_bsr, IR_bsr, FLAG_ZF, 0 },
         { "popcnt", native_popcnt, IR_popcnt, FLAGS_ALL, __builtin_cpu_supports("popcnt") ? 0 : 1 },
         { "lzcnt", native_lzcnt, IR_lzcnt, FLAG_ZF | FLAG_CF,
-          __builtin_cpu_supports("lzcnt") ? 0 : 1 },
+          __builtin_cpu_supports("bmi") ? 0 : 1 },
         { "tzcnt", native_tzcnt, IR_tzcnt, FLAG_ZF | FLAG_CF,
           __builtin_cpu_supports("bmi") ? 0 : 1 },
     };

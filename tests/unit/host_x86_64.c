@@ -796,7 +796,7 @@ static void report(Machine *a, Machine *b, uint64_t seed)
 
 static void agrees_with_the_interpreter(void **state)
 {
-    uint64_t seed = number("HOST_SEED", 1), rounds = number("HOST_ROUNDS", 3000);
+    uint64_t seed = number("HOST_SEED", 1), rounds = number("HOST_ROUNDS", 2000);
     uint32_t cut = number("HOST_CUT", UINT32_MAX);
     Machine *a = start("interp"), *b = start("x86_64");
     unsigned bad = 0, faults = 0;

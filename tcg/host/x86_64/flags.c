@@ -146,7 +146,10 @@ void flags_before_write(Jit *j, Loc d)
 {
     if (!j->f.recipe || !(overlaps(j->f.a, d) || overlaps(j->f.b, d)))
         return;
-    if (needed_now(j) && !j->f.in_cpu && j->f.host != FLAGS_ALL)
+    /* storing a triple now costs less than packing EFLAGS at a check or an exit */
+    bool early = is_triple(&j->f) && j->need[j->at] & (NEED_OUT | NEED_FAULT);
+
+    if (needed_now(j) && !j->f.in_cpu && (early || j->f.host != FLAGS_ALL))
         flags_to_cpu(j);
     j->f.recipe = R_NONE;
 }

@@ -152,7 +152,12 @@ Fp fp_unpack80(uint64_t sig, uint16_t sign_exp)
     return (Fp) { .cls = FP_FINITE, .sign = sign, .exp = exp - 16383, .sig = sig };
 }
 
-/* -- packing */
+/* -- packing; a result that an unmasked exception discards may have any exponent */
+static uint64_t denormal_bits(Fp v, const FpFormat *f)
+{
+    return f->emin - v.exp < 64 ? v.sig >> (f->emin - v.exp) : 0;
+}
+
 static uint64_t pack(Fp v, const FpFormat *f, unsigned width)
 {
     uint64_t sign = (uint64_t)v.sign << 63, max = (1 << width) - 1;
@@ -162,7 +167,7 @@ static uint64_t pack(Fp v, const FpFormat *f, unsigned width)
     if (v.cls != FP_FINITE)
         return sign | max << (63 - width) | v.sig << 1 >> (width + 1);
     if (v.exp < f->emin)
-        return sign | v.sig >> (f->emin - v.exp) >> width;
+        return sign | denormal_bits(v, f) >> width;
     return sign | (uint64_t)(v.exp + f->emax) << (63 - width) | v.sig << 1 >> (width + 1);
 }
 
@@ -182,7 +187,7 @@ uint64_t fp_pack80(Fp v, uint16_t *sign_exp)
     if (v.cls == FP_ZERO)
         return 0;
     if (v.cls == FP_FINITE && v.exp < fp_extended.emin)
-        return v.sig >> (fp_extended.emin - v.exp);
+        return denormal_bits(v, &fp_extended);
     *sign_exp |= v.cls == FP_FINITE ? v.exp + 16383 : 0x7fff;
     return v.sig;
 }

@@ -144,7 +144,8 @@ typedef struct Qcow2 {
     Snapshot *snapshots;
     uint32_t snapshot_count;
     uint64_t snapshots_offset, snapshots_bytes;
-    bool lazy, broken; /* broken: damage was found while writing; no more changes */
+    bool lazy;
+    _Atomic bool broken; /* damage was found while writing; no more changes */
 } Qcow2;
 
 static inline uint32_t l2_entries(const Qcow2 *q)

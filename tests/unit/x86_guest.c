@@ -93,16 +93,11 @@ static void run_guest(void **state)
 }
 
 static const GuestTest tests[] = {
-    { "segments", "max", RUN_HALTED },
-    { "descriptors", "max", RUN_HALTED },
-    { "paging", "max", RUN_HALTED },
-    { "tasks", "max", RUN_HALTED },
-    { "real", "max", RUN_HALTED },
-    { "v86", "max", RUN_HALTED },
-    { "long", "max", RUN_HALTED },
-    { "debug", "max", RUN_HALTED },
-    { "smc", "max", RUN_HALTED },
-    { "triple", "max", RUN_SHUTDOWN },
+    { "segments", "max", RUN_HALTED }, { "descriptors", "max", RUN_HALTED },
+    { "paging", "max", RUN_HALTED },   { "tasks", "max", RUN_HALTED },
+    { "real", "max", RUN_HALTED },     { "v86", "max", RUN_HALTED },
+    { "long", "max", RUN_HALTED },     { "debug", "max", RUN_HALTED },
+    { "smc", "max", RUN_HALTED },      { "triple", "max", RUN_SHUTDOWN },
 };
 
 int main(int argc, char **argv)

@@ -33,7 +33,7 @@ struct Machine {
     Tcg *tcg;
     Cpu *cpu;
 
-    unsigned mmio_reads, mmio_writes, dirty_calls;
+    unsigned mmio_reads, mmio_writes, dirty_calls, ferrs;
     uint64_t mmio_at, mmio_value; /* of the last access */
     unsigned mmio_size;
     uint64_t mmio_answer;                        /* what reads give */
@@ -164,7 +164,7 @@ UNUSED static void machine_cb_set_tsc_deadline(void *opaque, unsigned cpu, uint6
 
 UNUSED static void machine_cb_ferr(void *opaque)
 {
-    (void)opaque;
+    ((Machine *)opaque)->ferrs++;
 }
 
 UNUSED static void machine_cb_log(void *opaque, unsigned mask, const char *text)

@@ -104,6 +104,26 @@ static void raises(void **state)
     machine_free(m);
 }
 
+/* Without CR0.NE an exception is FERR#, and FLDCW that unmasks an old one makes the next WAIT tell.
+ */
+static void ferr(void **state)
+{
+    Machine *m = start_machine(*state);
+    const uint8_t code[] = { 0xd9, 0xee, 0xd9, 0xee, 0xde, 0xf9, /* 0 / 0, masked */
+                             0xd9, 0x2e, 0x00, 0x40,             /* fldcw [DATA] */
+                             0x9b, 0xf4 };
+
+    machine_load(m, CODE, code, sizeof(code));
+    put_le16(m->ram + DATA, 0x37e);
+    machine_real_mode(m, 0, CODE);
+    x87_init(x86(m->cpu));
+    x86(m->cpu)->c.gpr[RAX] = NOTHING;
+    assert_int_equal(machine_run(m), RUN_HALTED);
+    assert_int_equal(x86(m->cpu)->c.gpr[RAX], NOTHING);
+    assert_true(m->ferrs > 0);
+    machine_free(m);
+}
+
 /* -- environments: FNSTENV [DATA], then FLDENV from there */
 static const struct {
     const char *what;
@@ -241,13 +261,11 @@ int main(void)
 {
     void *interp = has_backend("interp"), *native = has_backend("x86_64");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate(raises, interp),
-        cmocka_unit_test_prestate(environments, interp),
-        cmocka_unit_test_prestate(xsaves, interp),
-        cmocka_unit_test_prestate(raises, native),
-        cmocka_unit_test_prestate(environments, native),
-        cmocka_unit_test_prestate(xsaves, native),
+        cmocka_unit_test_prestate(raises, interp),       cmocka_unit_test_prestate(ferr, interp),
+        cmocka_unit_test_prestate(environments, interp), cmocka_unit_test_prestate(xsaves, interp),
+        cmocka_unit_test_prestate(raises, native),       cmocka_unit_test_prestate(ferr, native),
+        cmocka_unit_test_prestate(environments, native), cmocka_unit_test_prestate(xsaves, native),
     };
 
-    return _cmocka_run_group_tests("x86_fpu_state", tests, native ? 6 : 3, NULL, NULL);
+    return _cmocka_run_group_tests("x86_fpu_state", tests, native ? 8 : 4, NULL, NULL);
 }

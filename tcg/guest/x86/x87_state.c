@@ -113,20 +113,29 @@ void x87_pop(X86Cpu *x)
 }
 
 /* -- one instruction */
-void x87_check_pending(X86Cpu *x)
-{
-    if (unlikely(x->fpu.sw & X87_ES) && x->cr0 & CR0_NE)
-        x86_raise(x, EXC_MF);
-}
 
 /* Without CR0.NE the error leaves the CPU as FERR#, which a PC makes interrupt 13. */
-static void report(X86Cpu *x)
+static void assert_ferr(X86Cpu *x)
 {
     const TcgBus *bus = tcg_bus(x->c.tcg);
 
-    x->fpu.sw |= X87_ES | X87_B;
     if (!(x->cr0 & CR0_NE) && bus->ferr)
         bus->ferr(bus->opaque);
+}
+
+void x87_check_pending(X86Cpu *x)
+{
+    if (likely(!(x->fpu.sw & X87_ES)))
+        return;
+    if (x->cr0 & CR0_NE)
+        x86_raise(x, EXC_MF);
+    assert_ferr(x);
+}
+
+static void report(X86Cpu *x)
+{
+    x->fpu.sw |= X87_ES | X87_B;
+    assert_ferr(x);
 }
 
 X86Cpu *x87_begin(Cpu *cpu, uint64_t desc, uint64_t off)

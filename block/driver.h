@@ -8,8 +8,8 @@
  * Locks, taken by the core around the driver's functions:
  *   extent                                  map_lock for reading; may run on many threads at once
  *   reserve publish release                 change_lock, and map_lock for writing
- *   flush resize check snapshot_* amend ... change_lock
- *   preadv pwritev pack unpack              none
+ *   flush (of a mapped format) resize check snapshot_* amend ...   change_lock
+ *   preadv pwritev pack unpack; all of protocols and filters       none
  */
 #ifndef BLOCK_DRIVER_H
 #define BLOCK_DRIVER_H
@@ -89,7 +89,7 @@ struct BlockDriver {
     int (*pwritev)(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, size_t len);
     int (*pwrite_zeroes)(Node *node, uint64_t off, uint64_t len, unsigned flags);
     int (*discard)(Node *node, uint64_t off, uint64_t len);
-    int (*flush)(Node *node);
+    int (*flush)(Node *node); /* mapped formats: write metadata down; the core flushes `file` */
     uint64_t (*disk_size)(Node *node);
 
     /* --- image operations --- */

@@ -245,16 +245,23 @@ int node_discard(Node *node, uint64_t off, uint64_t len)
     return ret == -ENOTSUP ? 0 : ret; /* only a hint */
 }
 
+/*
+ * A mapped format brings its metadata down under the lock; the wait for the disk is the child's and
+ * needs none, so writers that allocate go on meanwhile.
+ */
 int node_flush(Node *node)
 {
     const BlockDriver *drv = node->driver;
+    int ret = 0;
 
     if (!node->writable)
         return 0;
-    if (!drv->flush)
-        return node->file ? node_flush(node->file) : 0;
-    pthread_mutex_lock(&node->change_lock);
-    int ret = drv->flush(node);
-    pthread_mutex_unlock(&node->change_lock);
-    return ret;
+    if (!drv->publish && drv->flush)
+        return drv->flush(node);
+    if (drv->flush) {
+        pthread_mutex_lock(&node->change_lock);
+        ret = drv->flush(node);
+        pthread_mutex_unlock(&node->change_lock);
+    }
+    return ret == 0 && node->file ? node_flush(node->file) : ret;
 }

@@ -94,9 +94,7 @@ static int qcow2_open(Node *node, Options *options, Error **err)
 static int qcow2_flush(Node *node)
 {
     Qcow2 *q = node->state;
-    int ret = q->broken ? -EIO : commit_metadata(q);
-
-    return ret == 0 ? barrier(q) : ret;
+    return q->broken ? -EIO : commit_metadata(q);
 }
 
 /* Counts that were lowered by the last flush are written; nothing refers to them any more. */

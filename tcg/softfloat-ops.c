@@ -18,7 +18,7 @@ static Fp make_finite(bool sign, int exp, Wide sig)
 
     sig <<= shift;
     return (
-        Fp) { .cls = FP_FINITE, .sign = sign, .exp = exp - shift, .sig = sig >> 64, .low = sig };
+        Fp) { .cls = FPC_FINITE, .sign = sign, .exp = exp - shift, .sig = sig >> 64, .low = sig };
 }
 
 static Wide shifted_right(Wide v, unsigned n)
@@ -51,11 +51,11 @@ static Fp sub_magnitudes(FpEnv *env, Fp a, Fp b) /* a.exp >= b.exp */
 
 static Fp add_finite(FpEnv *env, Fp a, Fp b)
 {
-    if (a.cls == FP_ZERO && b.cls == FP_ZERO)
+    if (a.cls == FPC_ZERO && b.cls == FPC_ZERO)
         return fp_zero(a.sign == b.sign ? a.sign : env->rounding == FP_DOWN);
-    if (a.cls == FP_ZERO)
+    if (a.cls == FPC_ZERO)
         return b;
-    if (b.cls == FP_ZERO)
+    if (b.cls == FPC_ZERO)
         return a;
     if (a.exp < b.exp) {
         Fp t = a;
@@ -70,11 +70,11 @@ Fp fp_add(FpEnv *env, Fp a, Fp b)
 {
     if (fp_is_nan(a) || fp_is_nan(b))
         return fp_nan2(env, a, b);
-    if (a.cls == FP_INF && b.cls == FP_INF && a.sign != b.sign)
+    if (a.cls == FPC_INF && b.cls == FPC_INF && a.sign != b.sign)
         return fp_invalid(env);
     fp_denormal(env, a, b);
-    if (a.cls == FP_INF || b.cls == FP_INF)
-        return a.cls == FP_INF ? a : b;
+    if (a.cls == FPC_INF || b.cls == FPC_INF)
+        return a.cls == FPC_INF ? a : b;
     return add_finite(env, a, b);
 }
 
@@ -92,12 +92,12 @@ Fp fp_mul(FpEnv *env, Fp a, Fp b)
 
     if (fp_is_nan(a) || fp_is_nan(b))
         return fp_nan2(env, a, b);
-    if ((a.cls == FP_INF && b.cls == FP_ZERO) || (a.cls == FP_ZERO && b.cls == FP_INF))
+    if ((a.cls == FPC_INF && b.cls == FPC_ZERO) || (a.cls == FPC_ZERO && b.cls == FPC_INF))
         return fp_invalid(env);
     fp_denormal(env, a, b);
-    if (a.cls == FP_INF || b.cls == FP_INF)
+    if (a.cls == FPC_INF || b.cls == FPC_INF)
         return fp_inf(sign);
-    if (a.cls == FP_ZERO || b.cls == FP_ZERO)
+    if (a.cls == FPC_ZERO || b.cls == FPC_ZERO)
         return fp_zero(sign);
     return make_finite(sign, a.exp + b.exp + 1, (Wide)a.sig * b.sig);
 }
@@ -121,16 +121,16 @@ Fp fp_div(FpEnv *env, Fp a, Fp b)
 
     if (fp_is_nan(a) || fp_is_nan(b))
         return fp_nan2(env, a, b);
-    if (a.cls == b.cls && a.cls != FP_FINITE) /* 0 / 0, inf / inf */
+    if (a.cls == b.cls && a.cls != FPC_FINITE) /* 0 / 0, inf / inf */
         return fp_invalid(env);
-    if (b.cls == FP_ZERO && a.cls == FP_FINITE) {
+    if (b.cls == FPC_ZERO && a.cls == FPC_FINITE) {
         env->flags |= FP_ZE;
         return fp_inf(sign);
     }
     fp_denormal(env, a, b);
-    if (a.cls == FP_INF)
+    if (a.cls == FPC_INF)
         return fp_inf(sign);
-    if (a.cls == FP_ZERO || b.cls == FP_INF)
+    if (a.cls == FPC_ZERO || b.cls == FPC_INF)
         return fp_zero(sign);
     return divide_finite(a, b);
 }
@@ -156,12 +156,12 @@ Fp fp_sqrt(FpEnv *env, Fp a)
 {
     if (fp_is_nan(a))
         return fp_nan1(env, a);
-    if (a.cls == FP_ZERO)
+    if (a.cls == FPC_ZERO)
         return a;
     if (a.sign)
         return fp_invalid(env);
     fp_denormal(env, a, a);
-    return a.cls == FP_INF ? a : sqrt_finite(a);
+    return a.cls == FPC_INF ? a : sqrt_finite(a);
 }
 
 Fp fp_convert(FpEnv *env, Fp a)
@@ -177,7 +177,7 @@ static FpOrder compare_magnitudes(Fp a, Fp b)
 {
     if (a.cls != b.cls)
         return a.cls < b.cls ? FP_LESS : FP_GREATER;
-    if (a.cls != FP_FINITE)
+    if (a.cls != FPC_FINITE)
         return FP_EQUAL;
     if (a.exp != b.exp)
         return a.exp < b.exp ? FP_LESS : FP_GREATER;
@@ -189,12 +189,12 @@ FpOrder fp_compare(FpEnv *env, Fp a, Fp b, bool signal_quiet)
     FpOrder order;
 
     if (fp_is_nan(a) || fp_is_nan(b)) {
-        if (signal_quiet || a.cls >= FP_SNAN || b.cls >= FP_SNAN)
+        if (signal_quiet || a.cls >= FPC_SNAN || b.cls >= FPC_SNAN)
             env->flags |= FP_IE;
         return FP_UNORDERED;
     }
     fp_denormal(env, a, b);
-    if (a.cls == FP_ZERO && b.cls == FP_ZERO)
+    if (a.cls == FPC_ZERO && b.cls == FPC_ZERO)
         return FP_EQUAL;
     if (a.sign != b.sign)
         return a.sign ? FP_LESS : FP_GREATER;
@@ -212,11 +212,11 @@ int64_t fp_to_int(FpEnv *env, Fp a, unsigned bits, unsigned rounding)
     Fp v = fp_integral(a, rounding, &inexact, &up);
 
     env->up = false;
-    if (v.cls == FP_ZERO) {
+    if (v.cls == FPC_ZERO) {
         magnitude = 0;
     } else {
-        magnitude = v.cls == FP_FINITE && v.exp < 64 ? v.sig >> (63 - v.exp) : UINT64_MAX;
-        if (magnitude > least - 1 + v.sign || v.cls != FP_FINITE) {
+        magnitude = v.cls == FPC_FINITE && v.exp < 64 ? v.sig >> (63 - v.exp) : UINT64_MAX;
+        if (magnitude > least - 1 + v.sign || v.cls != FPC_FINITE) {
             env->flags |= FP_IE;
             return -least;
         }

@@ -14,17 +14,17 @@ static const uint64_t integer_bit = UINT64_C(1) << 63, quiet_bit = UINT64_C(1) <
 /* -- results that are not finite */
 Fp fp_zero(bool sign)
 {
-    return (Fp) { .cls = FP_ZERO, .sign = sign };
+    return (Fp) { .cls = FPC_ZERO, .sign = sign };
 }
 
 Fp fp_inf(bool sign)
 {
-    return (Fp) { .cls = FP_INF, .sign = sign, .sig = integer_bit };
+    return (Fp) { .cls = FPC_INF, .sign = sign, .sig = integer_bit };
 }
 
 Fp fp_default_nan(void)
 {
-    return (Fp) { .cls = FP_QNAN, .sign = true, .sig = integer_bit | quiet_bit };
+    return (Fp) { .cls = FPC_QNAN, .sign = true, .sig = integer_bit | quiet_bit };
 }
 
 Fp fp_invalid(FpEnv *env)
@@ -35,21 +35,21 @@ Fp fp_invalid(FpEnv *env)
 
 bool fp_is_nan(Fp v)
 {
-    return v.cls >= FP_QNAN;
+    return v.cls >= FPC_QNAN;
 }
 
 static Fp quieted(Fp a)
 {
-    a.cls = FP_QNAN;
+    a.cls = FPC_QNAN;
     a.sig |= quiet_bit;
     return a;
 }
 
 Fp fp_nan1(FpEnv *env, Fp a)
 {
-    if (a.cls == FP_UNSUPPORTED)
+    if (a.cls == FPC_UNSUPPORTED)
         return fp_invalid(env);
-    if (a.cls == FP_SNAN)
+    if (a.cls == FPC_SNAN)
         env->flags |= FP_IE;
     return quieted(a);
 }
@@ -68,9 +68,9 @@ static Fp x87_nan2(Fp a, Fp b)
 
 Fp fp_nan2(FpEnv *env, Fp a, Fp b)
 {
-    if (a.cls == FP_UNSUPPORTED || b.cls == FP_UNSUPPORTED)
+    if (a.cls == FPC_UNSUPPORTED || b.cls == FPC_UNSUPPORTED)
         return fp_invalid(env);
-    if (a.cls == FP_SNAN || b.cls == FP_SNAN)
+    if (a.cls == FPC_SNAN || b.cls == FPC_SNAN)
         env->flags |= FP_IE;
     if (env->x87)
         return x87_nan2(a, b);
@@ -90,7 +90,7 @@ static Fp normalized(bool sign, int exp, uint64_t sig)
 {
     int shift = __builtin_clzll(sig);
 
-    return (Fp) { .cls = FP_FINITE, .sign = sign, .exp = exp - shift, .sig = sig << shift };
+    return (Fp) { .cls = FPC_FINITE, .sign = sign, .exp = exp - shift, .sig = sig << shift };
 }
 
 static Fp denormal(const FpEnv *env, bool sign, int emin, uint64_t sig)
@@ -108,7 +108,7 @@ static Fp nan_or_inf(bool sign, uint64_t fraction) /* fraction: bit 62 is its fi
 {
     if (!fraction)
         return fp_inf(sign);
-    return (Fp) { .cls = fraction & quiet_bit ? FP_QNAN : FP_SNAN,
+    return (Fp) { .cls = fraction & quiet_bit ? FPC_QNAN : FPC_SNAN,
                   .sign = sign,
                   .sig = integer_bit | fraction };
 }
@@ -125,7 +125,7 @@ static Fp unpack(const FpEnv *env, uint64_t bits, unsigned width)
     if (exp == 0)
         return denormal(env, sign, 1 - bias, fraction);
     return (
-        Fp) { .cls = FP_FINITE, .sign = sign, .exp = exp - bias, .sig = integer_bit | fraction };
+        Fp) { .cls = FPC_FINITE, .sign = sign, .exp = exp - bias, .sig = integer_bit | fraction };
 }
 
 Fp fp_unpack32(const FpEnv *env, uint32_t bits)
@@ -146,10 +146,10 @@ Fp fp_unpack80(uint64_t sig, uint16_t sign_exp)
     if (exp == 0) /* a pseudo-denormal has the integer bit, and the value it would have at exp 1 */
         return denormal(&(FpEnv) { 0 }, sign, fp_extended.emin, sig);
     if (!(sig & integer_bit))
-        return (Fp) { .cls = FP_UNSUPPORTED, .sign = sign, .sig = sig };
+        return (Fp) { .cls = FPC_UNSUPPORTED, .sign = sign, .sig = sig };
     if (exp == 0x7fff)
         return nan_or_inf(sign, sig & ~integer_bit);
-    return (Fp) { .cls = FP_FINITE, .sign = sign, .exp = exp - 16383, .sig = sig };
+    return (Fp) { .cls = FPC_FINITE, .sign = sign, .exp = exp - 16383, .sig = sig };
 }
 
 /* -- packing; a result that an unmasked exception discards may have any exponent */
@@ -162,9 +162,9 @@ static uint64_t pack(Fp v, const FpFormat *f, unsigned width)
 {
     uint64_t sign = (uint64_t)v.sign << 63, max = (1 << width) - 1;
 
-    if (v.cls == FP_ZERO)
+    if (v.cls == FPC_ZERO)
         return sign;
-    if (v.cls != FP_FINITE)
+    if (v.cls != FPC_FINITE)
         return sign | max << (63 - width) | v.sig << 1 >> (width + 1);
     if (v.exp < f->emin)
         return sign | denormal_bits(v, f) >> width;
@@ -184,11 +184,11 @@ uint64_t fp_pack64(Fp v)
 uint64_t fp_pack80(Fp v, uint16_t *sign_exp)
 {
     *sign_exp = v.sign << 15;
-    if (v.cls == FP_ZERO)
+    if (v.cls == FPC_ZERO)
         return 0;
-    if (v.cls == FP_FINITE && v.exp < fp_extended.emin)
+    if (v.cls == FPC_FINITE && v.exp < fp_extended.emin)
         return denormal_bits(v, &fp_extended);
-    *sign_exp |= v.cls == FP_FINITE ? v.exp + 16383 : 0x7fff;
+    *sign_exp |= v.cls == FPC_FINITE ? v.exp + 16383 : 0x7fff;
     return v.sig;
 }
 
@@ -251,7 +251,7 @@ static Fp round_denormal(FpEnv *env, const FpFormat *f, Fp v)
 static Fp beyond(FpEnv *env, Fp v)
 {
     env->flags |= FP_PE;
-    env->up = v.cls == FP_INF;
+    env->up = v.cls == FPC_INF;
     return v;
 }
 
@@ -293,7 +293,7 @@ Fp fp_round(FpEnv *env, const FpFormat *f, Fp v)
     bool inexact;
 
     env->up = false;
-    if (v.cls != FP_FINITE)
+    if (v.cls != FPC_FINITE)
         return v;
     inexact = round_at(env, &rounded, f->bits);
     if (rounded.exp < f->emin)
@@ -309,7 +309,7 @@ Fp fp_integral(Fp a, unsigned rounding, bool *inexact, bool *up)
     FpEnv env = { .rounding = rounding };
 
     *inexact = *up = false;
-    if (a.cls != FP_FINITE || a.exp >= 63)
+    if (a.cls != FPC_FINITE || a.exp >= 63)
         return a;
     if (a.exp < 0) { /* 0 or 1: bring the unit to bit 63 */
         shift_right(&a, -a.exp < 128 ? -a.exp : 128);

@@ -36,12 +36,12 @@ typedef struct {
 } FpEnv;
 
 typedef enum {
-    FP_ZERO,
-    FP_FINITE,
-    FP_INF,
-    FP_QNAN,
-    FP_SNAN,
-    FP_UNSUPPORTED, /* extended precision without its integer bit */
+    FPC_ZERO,
+    FPC_FINITE,
+    FPC_INF,
+    FPC_QNAN,
+    FPC_SNAN,
+    FPC_UNSUPPORTED, /* extended precision without its integer bit */
 } FpClass;
 
 typedef struct {
@@ -69,7 +69,7 @@ uint32_t fp_pack32(Fp v);
 uint64_t fp_pack64(Fp v);
 uint64_t fp_pack80(Fp v, uint16_t *sign_exp);
 
-/* Round once; raises OE, UE, PE. Anything but FP_FINITE passes unchanged. */
+/* Round once; raises OE, UE, PE. Anything but FPC_FINITE passes unchanged. */
 Fp fp_round(FpEnv *env, const FpFormat *f, Fp v);
 
 /* -- results that are not finite */

@@ -15,9 +15,9 @@ enum { C2 = 1 << 10 };
 
 static long double to_native(Fp v)
 {
-    long double r = v.cls == FP_ZERO ? 0 : v.cls == FP_INF ? INFINITY : NAN;
+    long double r = v.cls == FPC_ZERO ? 0 : v.cls == FPC_INF ? INFINITY : NAN;
 
-    if (v.cls == FP_FINITE)
+    if (v.cls == FPC_FINITE)
         r = ldexpl((long double)v.sig, v.exp - 63);
     return v.sign ? -r : r;
 }
@@ -34,7 +34,7 @@ static Fp from_native(long double r)
     if (r == 0)
         return fp_zero(signbit(r));
     return (Fp) {
-        .cls = FP_FINITE, .sign = signbit(r), .exp = exp - 1, .sig = (uint64_t)ldexpl(m, 64)
+        .cls = FPC_FINITE, .sign = signbit(r), .exp = exp - 1, .sig = (uint64_t)ldexpl(m, 64)
     };
 }
 

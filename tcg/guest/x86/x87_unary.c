@@ -56,8 +56,8 @@ static void test(X86Cpu *x)
 static void examine(X86Cpu *x)
 {
     static const uint16_t cc[] = {
-        [FP_ZERO] = X87_C3, [FP_FINITE] = X87_C2, [FP_INF] = X87_C2 | X87_C0,
-        [FP_QNAN] = X87_C0, [FP_SNAN] = X87_C0,   [FP_UNSUPPORTED] = 0
+        [FPC_ZERO] = X87_C3, [FPC_FINITE] = X87_C2, [FPC_INF] = X87_C2 | X87_C0,
+        [FPC_QNAN] = X87_C0, [FPC_SNAN] = X87_C0,   [FPC_UNSUPPORTED] = 0
     };
     Fp v = x87_get(x, 0);
 
@@ -87,7 +87,7 @@ static void load_constant(X86Cpu *x, unsigned n)
     if (n < ARRAY_LEN(table)) {
         int adjust = rounding == FP_NEAREST ? 0 : rounding == FP_UP ? table[n].up : table[n].down;
 
-        v = (Fp) { .cls = FP_FINITE, .exp = table[n].exp, .sig = table[n].nearest + adjust };
+        v = (Fp) { .cls = FPC_FINITE, .exp = table[n].exp, .sig = table[n].nearest + adjust };
     }
     if (x87_empty(x, 7)) {
         x->fpu.sw &= ~X87_C1;
@@ -133,7 +133,7 @@ static int scale_amount(Fp v)
     enum { LIMIT = 1 << 17 };
     FpEnv env = { 0 };
 
-    if (v.cls == FP_ZERO)
+    if (v.cls == FPC_ZERO)
         return 0;
     if (v.exp >= 17)
         return v.sign ? -LIMIT : LIMIT;
@@ -144,12 +144,12 @@ static Fp scaled(FpEnv *env, Fp a, Fp b)
 {
     if (fp_is_nan(a) || fp_is_nan(b))
         return fp_nan2(env, a, b);
-    if (b.cls == FP_INF && a.cls == (b.sign ? FP_INF : FP_ZERO))
+    if (b.cls == FPC_INF && a.cls == (b.sign ? FPC_INF : FPC_ZERO))
         return fp_invalid(env);
     fp_denormal(env, a, b);
-    if (b.cls == FP_INF && a.cls != FP_INF && a.cls != FP_ZERO)
+    if (b.cls == FPC_INF && a.cls != FPC_INF && a.cls != FPC_ZERO)
         return b.sign ? fp_zero(a.sign) : fp_inf(a.sign);
-    if (a.cls == FP_FINITE)
+    if (a.cls == FPC_FINITE)
         a.exp += scale_amount(b);
     return a;
 }
@@ -178,12 +178,12 @@ void x87_extract(X86Cpu *x)
         exp = sig = fp_default_nan();
     } else {
         exp = sig = fp_convert(&env, v);
-        if (v.cls == FP_ZERO) {
+        if (v.cls == FPC_ZERO) {
             env.flags |= FP_ZE;
             exp = fp_inf(true);
-        } else if (v.cls == FP_INF) {
+        } else if (v.cls == FPC_INF) {
             exp.sign = false;
-        } else if (v.cls == FP_FINITE) {
+        } else if (v.cls == FPC_FINITE) {
             exp = fp_from_int(v.exp);
             sig.exp = 0;
         }
@@ -216,14 +216,15 @@ static Fp reduce(Fp a, Fp b, uint64_t *quotient)
     if (!r)
         return fp_zero(a.sign);
     shift = __builtin_clzll(r);
-    return (
-        Fp) { .cls = FP_FINITE, .sign = a.sign, .exp = b.exp - shift, .sig = (uint64_t)r << shift };
+    return (Fp) {
+        .cls = FPC_FINITE, .sign = a.sign, .exp = b.exp - shift, .sig = (uint64_t)r << shift
+    };
 }
 
 /* Is 2 * |r| more (1), equal (0), less (-1) than |b|? */
 static int against_half(Fp r, Fp b)
 {
-    if (r.cls == FP_ZERO || r.exp + 1 < b.exp)
+    if (r.cls == FPC_ZERO || r.exp + 1 < b.exp)
         return -1;
     if (r.exp + 1 > b.exp)
         return 1;
@@ -278,18 +279,18 @@ void x87_remainder(X86Cpu *x, bool nearest)
         return;
     if (fp_is_nan(a) || fp_is_nan(b)) {
         r = fp_nan2(&env, a, b);
-    } else if (a.cls == FP_INF || b.cls == FP_ZERO) {
+    } else if (a.cls == FPC_INF || b.cls == FPC_ZERO) {
         r = fp_invalid(&env);
     } else {
         fp_denormal(&env, a, b);
-        if (a.cls == FP_FINITE && b.cls == FP_FINITE)
+        if (a.cls == FPC_FINITE && b.cls == FPC_FINITE)
             r = remainder_finite(&env, a, b, nearest, &quotient, &partial);
     }
     r = fp_round(&env, &fp_extended, r);
     if (!x87_end_reg(x, &env))
         return;
     x87_put(x, 0, r);
-    if (r.cls != FP_QNAN)
+    if (r.cls != FPC_QNAN)
         set_quotient(x, quotient, partial);
 }
 

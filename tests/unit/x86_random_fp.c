@@ -33,6 +33,7 @@ static const char *const backends[] = { "interp", "x86_64" };
 
 typedef struct {
     Machine *machines[ARRAY_LEN(backends)];
+    bool code32;
     unsigned failures;
     unsigned only; /* X86_FP_ONLY, or 0 */
     uint8_t code[512], before[SCRATCH_SIZE];
@@ -69,7 +70,7 @@ static void opcode(unsigned prefix, unsigned rex, unsigned map, unsigned op)
 {
     if (prefix)
         byte(prefix);
-    if (rex)
+    if (rex && !test.code32)
         byte(0x40 | rex);
     byte(0x0f);
     if (map > 1)
@@ -81,13 +82,13 @@ static unsigned general(Random *r)
 {
     static const uint8_t regs[] = { RAX, RCX, RDX, RBP, RSI, R8, R9, R12, R15 };
 
-    return regs[random_below(r, ARRAY_LEN(regs))];
+    return regs[random_below(r, test.code32 ? 5 : ARRAY_LEN(regs))];
 }
 
 /* A register for the reg or r/m field: general, MMX, or XMM. */
 static unsigned any_register(Random *r, bool is_general, bool mmx)
 {
-    return is_general ? general(r) : mmx ? random_below(r, 8) : random_below(r, 16);
+    return is_general ? general(r) : random_below(r, mmx || test.code32 ? 8 : 16);
 }
 
 static void generate_vop(Random *r, VopId id)
@@ -234,13 +235,15 @@ static void make_sequence(uint64_t seed)
     test.len = 0;
     for (unsigned i = 0; i < n; i++)
         generate_insn(&r);
-    jump = NATIVE_EXIT - (NATIVE_CODE + test.len + 5);
+    jump = (test.code32 ? NATIVE_EXIT32 : NATIVE_EXIT) - (NATIVE_CODE + test.len + 5);
     byte(0xe9);
     for (unsigned i = 0; i < 4; i++)
         byte(jump >> 8 * i);
     test.start = (NativeState) { .rip = NATIVE_CODE, .flags = 0x202 };
     for (unsigned i = 0; i < 16; i++)
         test.start.gpr[i] = random_u64(&r) >> random_below(&r, 64);
+    for (unsigned i = 0; i < 16 && test.code32; i++)
+        test.start.gpr[i] = (uint32_t)test.start.gpr[i];
     test.start.gpr[RBX] = SCRATCH;
     test.start.gpr[RDI] = SCRATCH + random_below(&r, OPERANDS - 16); /* MASKMOVQ */
     test.start.gpr[RSP] = SCRATCH + SCRATCH_SIZE - 64;
@@ -294,12 +297,14 @@ static void machine_start_test(Machine *m)
     X86Cpu *x = x86(m->cpu);
 
     x->model.feat_1_ecx |= 1u << 0 | 1u << 1 | 1u << 9 | 1u << 19 | 1u << 20 | 1u << 25;
-    machine_long_mode(m, NATIVE_CODE, 0);
-    x->seg[SEG_CS].selector = 0x33; /* as Linux has them: FNSAVE stores selectors */
-    for (unsigned i = 0; i < SEG_COUNT; i++)
-        if (i != SEG_CS)
-            x->seg[i].selector = i == SEG_SS ? 0x2b : 0;
-    m->ram[NATIVE_EXIT] = 0xf4;
+    if (test.code32)
+        machine_protected_mode(m, NATIVE_CODE, 0);
+    else
+        machine_long_mode(m, NATIVE_CODE, 0);
+    for (unsigned i = 0; i < SEG_COUNT; i++) /* as Linux has them: FNSAVE stores selectors */
+        x->seg[i].selector = i == SEG_SS || test.code32 ? 0x2b : 0;
+    x->seg[SEG_CS].selector = test.code32 ? NATIVE_CS32 : NATIVE_CS64;
+    m->ram[NATIVE_EXIT] = m->ram[NATIVE_EXIT32] = 0xf4;
     m->quiet = true; /* every fault ends in a shutdown, which is reported */
 }
 
@@ -335,11 +340,12 @@ static int say(int n, const char *fmt, ...)
 
 static void list_code(int n)
 {
+    uint32_t mode = (test.code32 ? MODE_CODE32 : MODE_CODE64) | MODE_PE;
     char text[128];
     X86Insn in;
 
     for (size_t at = 0; at < test.len; at += in.len ? in.len : 1) {
-        if (x86_decode(test.code + at, 15, MODE_CODE64 | MODE_PE, &in) != X86_DECODED)
+        if (x86_decode(test.code + at, 15, mode, &in) != X86_DECODED)
             snprintf(text, sizeof(text), "?");
         else
             x86_disas(&in, test.start.rip + at, text, sizeof(text));
@@ -413,7 +419,7 @@ static int compare(const Machine *m, RunResult result)
         n = say(n, "signal %d, run result %d; ", s->signal, result);
     if (rip != s->rip)
         n = say(n, "rip %llx, not %llx; ", (unsigned long long)rip, (unsigned long long)s->rip);
-    for (unsigned i = 0; i < 16; i++)
+    for (unsigned i = 0; i < (test.code32 ? 8 : 16); i++)
         if (x->c.gpr[i] != s->gpr[i])
             n = say(n, "r%u %llx, not %llx; ", i, (unsigned long long)x->c.gpr[i],
                     (unsigned long long)s->gpr[i]);
@@ -433,7 +439,10 @@ static void run_native(void)
     test.native = test.start;
     memcpy((void *)NATIVE_CODE, test.code, test.len);
     memcpy((void *)SCRATCH, test.before, SCRATCH_SIZE);
-    native_run(&test.native);
+    if (test.code32)
+        native_run32(&test.native);
+    else
+        native_run(&test.native);
 }
 
 /*
@@ -477,15 +486,17 @@ static uint64_t number(const char *name, uint64_t otherwise)
     return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-static void agrees_with_this_cpu(void **state)
+static void check_sequences(bool code32)
 {
     uint64_t seed = number("X86_FP_SEED", 1), count = number("X86_FP_COUNT", 10000);
 
-    (void)state;
-    test.only = number("X86_FP_ONLY", 0);
     if (!native_init(SCRATCH, SCRATCH_SIZE))
         skip();
+    test.only = number("X86_FP_ONLY", 0);
+    test.code32 = code32;
+    test.failures = 0;
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+        test.machines[i] = NULL;
         if (!has_backend(backends[i]))
             continue;
         test.machines[i] = machine_new(backends[i], 8);
@@ -500,9 +511,22 @@ static void agrees_with_this_cpu(void **state)
     assert_int_equal(test.failures, 0);
 }
 
+static void agrees_in_64_bit_mode(void **state)
+{
+    (void)state;
+    check_sequences(false);
+}
+
+static void agrees_in_32_bit_mode(void **state)
+{
+    (void)state;
+    check_sequences(true);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(agrees_with_this_cpu) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(agrees_in_64_bit_mode),
+                                        cmocka_unit_test(agrees_in_32_bit_mode) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,12 @@ static bool asks_help(const char *value, const char *list)
     return true;
 }
 
+/* Known and without effect here. */
+static void ignore_option(Options *o, const char *key)
+{
+    free(options_take(o, key));
+}
+
 static int set_string(const char **where, const char *value)
 {
     *where = value;
@@ -168,8 +174,8 @@ static int parse_rtc(Config *c, const char *value, Error **err)
     int clock = 0;
     int ret = options_parse(o, value, "base", err);
     AUTO_FREE char *base = ret == 0 ? options_take(o, "base") : NULL;
-    AUTO_FREE char *drift = ret == 0 ? options_take(o, "driftfix") : NULL;
 
+    ignore_option(o, "driftfix");
     if (ret == 0)
         ret = options_take_enum(o, "clock", clocks, &clock, err);
     if (ret == 0)
@@ -234,13 +240,13 @@ static int parse_device(Config *c, const char *value, Error **err)
     AUTO_OPTIONS Options *o = options_new();
     int ret = options_parse(o, value, "driver", err);
     AUTO_FREE char *driver = ret == 0 ? options_take(o, "driver") : NULL;
-    AUTO_FREE char *id = ret == 0 ? options_take(o, "id") : NULL;
 
     if (ret < 0)
         return ret;
     if (!driver || strcmp(driver, "isa-debug-exit") != 0)
         return error_set(err, -EINVAL, "device '%s' is not supported; there is: isa-debug-exit",
                          driver ? driver : "");
+    ignore_option(o, "id");
     c->debug_exit = true;
     c->debug_exit_iobase = 0x501;
     c->debug_exit_iosize = 2;
@@ -325,10 +331,10 @@ static int parse_boot_times(Config *c, Options *o, Error **err)
 {
     uint64_t reboot = 0;
     bool strict = false;
-    AUTO_FREE char *no_reboot = NULL, *splash = options_take(o, "splash");
     const char *text = options_peek(o, "reboot-timeout");
     int ret = options_take_u64(o, "splash-time", &c->boot_menu_timeout_ms, err);
 
+    ignore_option(o, "splash");
     if (ret == 0 && c->boot_menu_timeout_ms > 0xffff)
         ret = error_set(err, -EINVAL, "splash-time is at most 65535 ms");
     if (ret == 0)
@@ -338,7 +344,7 @@ static int parse_boot_times(Config *c, Options *o, Error **err)
     c->boot_reboot_timeout_set = true;
     c->boot_reboot_timeout_ms = -1;
     if (strcmp(text, "-1") == 0) {
-        no_reboot = options_take(o, "reboot-timeout");
+        ignore_option(o, "reboot-timeout");
         return 0;
     }
     ret = options_take_u64(o, "reboot-timeout", &reboot, err);

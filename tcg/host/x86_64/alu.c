@@ -199,11 +199,44 @@ static void compute(Jit *j, const IrOp *op, unsigned alu, Loc d, Loc a, Loc b)
         j->f.host = 0;
 }
 
+/* a ^ a, a - a: a constant, and so are the flags. */
+static bool is_zero_idiom(const IrOp *op)
+{
+    return (op->op == IR_xor || op->op == IR_sub) && op->a == op->b && op->size >= IR_32 &&
+           ref_kind(op->a) != REF_K;
+}
+
+static void zero(Jit *j, const IrOp *op)
+{
+    bool setf = sets_flags(j, op);
+
+    if (!setf)
+        flags_clobber(j);
+    Loc d = dst_of(j, op->d);
+
+    if (d.kind == L_REG) {
+        emit_alu(&j->e, ALU_XOR, IR_32, d.reg, rm_reg(d.reg));
+    } else {
+        emit_alu(&j->e, ALU_XOR, IR_32, S0, rm_reg(S0));
+        emit_store(&j->e, IR_64, loc_rm(d), S0);
+    }
+    if (!setf) {
+        j->f.host = 0;
+        return;
+    }
+    flags_in_host(j, FLAGS_ALL);
+    flags_recipe(j, R_LOGIC, IR_32, loc_imm(0), (Loc) { 0 });
+}
+
 static void binary(Jit *j, const IrOp *op, unsigned alu)
 {
     Loc a = loc_of(j, op->a), b = loc_of(j, op->b);
     bool carry = alu == ALU_ADC || alu == ALU_SBB;
     bool setf = sets_flags(j, op);
+    if (is_zero_idiom(op)) {
+        zero(j, op);
+        return;
+    }
     bool by_lea_ok = !setf && j->f.host && flags_needed_after(j, FLAGS_ALL);
 
     if (!setf && (op->op == IR_add || op->op == IR_sub)) {

@@ -33,12 +33,13 @@ static int put_chunk(FILE *out, const char type[5], const uint8_t *data, uint32_
     uint8_t word[4];
     uint32_t crc = crc32(0, (const Bytef *)type, 4);
 
-    if (len)
-        crc = crc32(crc, data, len);
     put_be32(word, len);
     fwrite(word, 1, 4, out);
     fwrite(type, 1, 4, out);
-    fwrite(data, 1, len, out);
+    if (len) {
+        crc = crc32(crc, data, len);
+        fwrite(data, 1, len, out);
+    }
     put_be32(word, crc);
     fwrite(word, 1, 4, out);
     return ferror(out) ? -EIO : 0;

@@ -63,6 +63,7 @@ struct Machine {
     RunState state;
     unsigned wants; /* WANT_* */
     int exit_status;
+    unsigned resets;
     bool done; /* leave the main loop */
 
     AioContext *aio;

@@ -66,11 +66,21 @@ void machine_cont(Machine *m)
     vcpus_look(m);
 }
 
+/* -boot once= holds until the first reset. */
+static void restore_boot_order(Machine *m)
+{
+    const char *order = m->config->boot_order;
+
+    if (m->config->boot_once[0] && m->resets++ > 0)
+        pc_set_boot_order(m->pc, order[0] ? order : "cdn", NULL);
+}
+
 void machine_reset(Machine *m)
 {
     log_trace(TRACE_STATE, "state: reset");
     vcpus_hold(m);
     aio_drain(m->aio);
+    restore_boot_order(m);
     pc_reset(m->pc);
     for (unsigned i = 0; i < m->n_cpus; i++) {
         tcg_cpu_reset(m->cpus[i].cpu);

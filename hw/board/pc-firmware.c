@@ -49,10 +49,9 @@ static void fill_memory_sizes(Pc *pc)
 }
 
 /* Nibbles, first choice first: 1 floppy, 2 disk, 3 CD-ROM, 4 network. */
-static int fill_boot_order(Pc *pc, Error **err)
+int pc_set_boot_order(Pc *pc, const char *order, Error **err)
 {
     static const char letters[] = "acdn";
-    const char *order = pc->config.boot_order ? pc->config.boot_order : "cdn";
     uint8_t codes[3] = { 0 };
 
     if (strlen(order) > ARRAY_LEN(codes))
@@ -82,7 +81,7 @@ static int fill_cmos(Pc *pc, Error **err)
     rtc_cmos_set(pc->rtc, CMOS_EQUIPMENT, equipment);
     rtc_cmos_set(pc->rtc, CMOS_CPUS, pc->config.cpus - 1);
     fill_memory_sizes(pc);
-    return fill_boot_order(pc, err);
+    return pc_set_boot_order(pc, pc->config.boot_order ? pc->config.boot_order : "cdn", err);
 }
 
 static void e820_entry(uint8_t *at, uint64_t start, uint64_t length)

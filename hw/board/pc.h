@@ -115,6 +115,9 @@ enum { PC_DEVFN_ISA = 8, PC_DEVFN_IDE = 9, PC_DEVFN_USB = 10, PC_DEVFN_PM = 11, 
 /* An extra fw_cfg file (option ROM under genroms/, -fw_cfg); data is copied. */
 int pc_add_fw_file(Pc *pc, const char *name, const void *data, size_t size, Error **err);
 
+/* What the BIOS tries from the next reset on: letters as of -boot. */
+int pc_set_boot_order(Pc *pc, const char *order, Error **err);
+
 /* A bootable device, best first: its Open Firmware path goes to fw_cfg "bootorder". */
 int pc_add_boot_path(Pc *pc, const char *path, Error **err);
 

@@ -14,7 +14,7 @@
 #include "block/node.h"
 #include "emulator/cmdline.h"
 
-enum { IDE_BUSES = 2, IDE_UNITS_A_BUS = 2 };
+enum { IDE_BUSES = 2, IDE_UNITS_A_BUS = 2, FLOPPIES = 2 };
 
 void drive_config_free(DriveConfig *d)
 {
@@ -34,10 +34,10 @@ static int new_drive(Config *c, DriveConfig **out, Error **err)
     return 0;
 }
 
-static DriveConfig *drive_at(Config *c, int bus, int unit)
+static DriveConfig *drive_at(Config *c, DriveInterface interface, int bus, int unit)
 {
     for (unsigned i = 0; i < c->n_drives; i++)
-        if (c->drives[i].interface == DRIVE_IF_IDE && c->drives[i].bus == bus &&
+        if (c->drives[i].interface == interface && c->drives[i].bus == bus &&
             c->drives[i].unit == unit)
             return &c->drives[i];
     return NULL;
@@ -45,7 +45,7 @@ static DriveConfig *drive_at(Config *c, int bus, int unit)
 
 static int place_at(Config *c, DriveConfig *d, int bus, int unit, Error **err)
 {
-    if (drive_at(c, bus, unit))
+    if (drive_at(c, DRIVE_IF_IDE, bus, unit))
         return error_set(err, -EBUSY, "there are two drives at IDE bus %d, unit %d", bus, unit);
     d->bus = bus;
     d->unit = unit;
@@ -58,10 +58,36 @@ static int place_anywhere(Config *c, DriveConfig *d, Error **err)
     for (int n = 0; n < IDE_BUSES * IDE_UNITS_A_BUS; n++) {
         int index = d->cdrom ? (n + 2) % 4 : n;
 
-        if (!drive_at(c, index / 2, index % 2))
+        if (!drive_at(c, DRIVE_IF_IDE, index / 2, index % 2))
             return place_at(c, d, index / 2, index % 2, err);
     }
     return error_set(err, -EBUSY, "there are more than four IDE drives");
+}
+
+static int place_floppy(Config *c, DriveConfig *d, int unit, Error **err)
+{
+    d->interface = DRIVE_IF_NONE; /* not to find itself */
+    if (unit < 0)
+        unit = drive_at(c, DRIVE_IF_FLOPPY, 0, 0) ? 1 : 0;
+    if (unit >= FLOPPIES)
+        return error_set(err, -EINVAL, "floppy drives are number 0 and 1");
+    if (drive_at(c, DRIVE_IF_FLOPPY, 0, unit))
+        return error_set(err, -EBUSY, "there are two floppy drives %d", unit);
+    d->interface = DRIVE_IF_FLOPPY;
+    d->bus = 0;
+    d->unit = unit;
+    return 0;
+}
+
+int cmdline_fd(Config *c, unsigned unit, const char *file, Error **err)
+{
+    DriveConfig *d;
+    int ret = new_drive(c, &d, err);
+
+    if (ret < 0)
+        return ret;
+    d->file = strdup(file);
+    return place_floppy(c, d, unit, err);
 }
 
 int cmdline_hd(Config *c, unsigned index, const char *file, Error **err)
@@ -118,7 +144,7 @@ static int take_int(Options *o, const char *key, int max, int *value, Error **er
 
 static int parse_place(Config *c, DriveConfig *d, Options *o, Error **err)
 {
-    static const char *const interfaces[] = { "ide", "none", NULL };
+    static const char *const interfaces[] = { "ide", "floppy", "none", NULL };
     int index = -1, bus = -1, unit = -1, interface = 0;
     int ret = options_take_enum(o, "if", interfaces, &interface, err);
 
@@ -132,7 +158,9 @@ static int parse_place(Config *c, DriveConfig *d, Options *o, Error **err)
         return ret;
     if (index >= 0 && (bus >= 0 || unit >= 0))
         return error_set(err, -EINVAL, "a drive has an index, or a bus and a unit, not both");
-    d->interface = interface == 0 ? DRIVE_IF_IDE : DRIVE_IF_NONE;
+    d->interface = interface;
+    if (d->interface == DRIVE_IF_FLOPPY)
+        return place_floppy(c, d, index >= 0 ? index : unit, err);
     if (d->interface == DRIVE_IF_NONE)
         return 0;
     if (index >= 0)
@@ -178,7 +206,7 @@ static int parse_drive_options(Config *c, DriveConfig *d, Options *o, Error **er
     d->id = options_take(o, "id");
     d->file = options_take(o, "file");
     d->format = options_take(o, "format");
-    if (!d->file && options_empty(o) && !d->cdrom)
+    if (!d->file && options_empty(o) && !d->cdrom && d->interface != DRIVE_IF_FLOPPY)
         return error_set(err, -EINVAL, "a disk needs file=");
     return 0;
 }

@@ -301,10 +301,14 @@ static int parse_hdd(Config *c, const char *value, Error **err)
     return cmdline_hd(c, 3, value, err);
 }
 
-static int parse_floppy(Config *c, const char *value, Error **err)
+static int parse_fda(Config *c, const char *value, Error **err)
 {
-    (void)c;
-    return error_set(err, -ENOTSUP, "'%s': floppy drives are not supported", value);
+    return cmdline_fd(c, 0, value, err);
+}
+
+static int parse_fdb(Config *c, const char *value, Error **err)
+{
+    return cmdline_fd(c, 1, value, err);
 }
 
 static int parse_snapshot(Config *c, const char *value, Error **err)
@@ -552,17 +556,17 @@ const CmdOption cmd_options[] = {
     { OPT_BLOCK, "hdc", "FILE", "third disk", parse_hdc },
     { OPT_BLOCK, "hdd", "FILE", "fourth disk", parse_hdd },
     { OPT_BLOCK, "cdrom", "FILE", "disc in the CD-ROM drive (same place as -hdc)", cmdline_cdrom },
-    { OPT_BLOCK, "fda", "FILE", "not supported", parse_floppy },
-    { OPT_BLOCK, "fdb", "FILE", "not supported", parse_floppy },
+    { OPT_BLOCK, "fda", "FILE", "diskette in the first floppy drive", parse_fda },
+    { OPT_BLOCK, "fdb", "FILE", "diskette in the second one", parse_fdb },
     { OPT_BLOCK, "drive", "file=FILE[,OPTION=VALUE...]",
-      "a drive: if=ide|none, index=N or bus=N,unit=N, media=disk|cdrom, format=NAME, "
+      "a drive: if=ide|floppy|none, index=N or bus=N,unit=N, media=disk|cdrom, format=NAME, "
       "snapshot=on|off, readonly=on|off, cache=writeback|none|writethrough|directsync|unsafe, "
       "discard=unmap|ignore, id=NAME; other options go to the image's format and protocol",
       cmdline_drive },
     { OPT_BLOCK, "snapshot", NULL, "write to temporary files: no image changes", parse_snapshot },
 
     { OPT_BOOT, "boot", "order=LETTERS[,OPTION=VALUE...]",
-      "where to boot from: c disk, d CD-ROM, n network; once=LETTERS for the first boot only, "
+      "where to boot from: a floppy, c disk, d CD-ROM, n network; once=LETTERS for the first boot only, "
       "menu=on|off, splash-time=MS, reboot-timeout=MS",
       parse_boot },
     { OPT_BOOT, "kernel", "FILE", "boot this Linux kernel directly", parse_kernel },

@@ -33,6 +33,7 @@ void config_free(Config *c);
 /* The options about disks, in cmdline-drive.c. */
 int cmdline_drive(Config *c, const char *value, Error **err);
 int cmdline_hd(Config *c, unsigned index, const char *file, Error **err);
+int cmdline_fd(Config *c, unsigned unit, const char *file, Error **err);
 int cmdline_cdrom(Config *c, const char *file, Error **err);
 int cmdline_image(Config *c, Error **err); /* `emulator IMAGE`: a disk, or a CD if it is one */
 void drive_config_free(DriveConfig *d);

@@ -11,7 +11,7 @@
 
 enum { CONFIG_SERIALS = 4, CONFIG_MONITORS = 4, CONFIG_DRIVES = 32, CONFIG_LDIRS = 8 };
 
-typedef enum { DRIVE_IF_IDE, DRIVE_IF_NONE } DriveInterface;
+typedef enum { DRIVE_IF_IDE, DRIVE_IF_FLOPPY, DRIVE_IF_NONE } DriveInterface;
 
 typedef struct DriveConfig {
     char *id, *file;  /* file NULL: an empty CD-ROM drive, or named in `options` */

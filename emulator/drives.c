@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "emulator/machine.h"
+#include "hw/floppy/fdc.h"
 
 static void aio_ready(void *opaque, short revents)
 {
@@ -59,13 +60,15 @@ static int open_node(const Machine *m, const DriveConfig *d, Node **out, Error *
     return ret;
 }
 
-/* The names that monitors use: ide0-hd0, ide1-cd0, or the id that the user gave. */
+/* The names that monitors use: ide0-hd0, ide1-cd0, floppy0, or the id that the user gave. */
 static void name_drive(Drive *d)
 {
     const DriveConfig *c = d->config;
 
     if (c->id)
         snprintf(d->name, sizeof(d->name), "%s", c->id);
+    else if (c->interface == DRIVE_IF_FLOPPY)
+        snprintf(d->name, sizeof(d->name), "floppy%d", c->unit);
     else
         snprintf(d->name, sizeof(d->name), "ide%d-%s%d", c->bus < 0 ? 0 : c->bus,
                  c->cdrom ? "cd" : "hd", c->unit < 0 ? 0 : c->unit);
@@ -93,10 +96,19 @@ int drives_open(Machine *m, Error **err)
     return 0;
 }
 
+static int attach_floppy(Machine *m, Drive *d, Error **err)
+{
+    if (!m->fdc)
+        m->fdc = fdc_new(m->pc, m->aio, err);
+    return m->fdc ? fdc_attach(m->fdc, d->config->unit, d->node, err) : -ENOMEM;
+}
+
 static int attach(Machine *m, Drive *d, Error **err)
 {
     IdeDriveConfig config = { .cdrom = d->config->cdrom, .node = d->node, .aio = m->aio };
 
+    if (d->config->interface == DRIVE_IF_FLOPPY)
+        return attach_floppy(m, d, err);
     if (d->config->interface != DRIVE_IF_IDE)
         return 0;
     return ide_attach(m->ide, d->config->bus, d->config->unit, &config, err);
@@ -165,18 +177,21 @@ Drive *drive_find(Machine *m, const char *name)
     return NULL;
 }
 
-/* NULL file: take the disc out. */
+/* NULL file: take the medium out. */
 int drive_change(Machine *m, Drive *d, const char *file, bool force, Error **err)
 {
+    bool floppy = d->config->interface == DRIVE_IF_FLOPPY;
     AUTO_NODE Node *node = NULL;
     int ret = 0;
 
-    if (!d->config->cdrom)
-        return error_set(err, -EINVAL, "'%s' is not a CD-ROM drive", d->name);
+    if (!d->config->cdrom && !floppy)
+        return error_set(err, -EINVAL, "'%s' is not a drive with removable media", d->name);
     if (file)
-        ret = node_open(file, NULL, NULL, 0, &node, err);
+        ret =
+            node_open(file, NULL, NULL, floppy && !d->config->readonly ? OPEN_RDWR : 0, &node, err);
     if (ret == 0)
-        ret = ide_change_medium(m->ide, d->config->bus, d->config->unit, node, force, err);
+        ret = floppy ? fdc_change_medium(m->fdc, d->config->unit, node, err)
+                     : ide_change_medium(m->ide, d->config->bus, d->config->unit, node, force, err);
     if (ret < 0)
         return ret;
     node_unref(d->node);

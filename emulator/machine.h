@@ -69,6 +69,7 @@ struct Machine {
     AioContext *aio;
     Watch aio_watch;
     IdeController *ide;
+    struct Fdc *fdc; /* NULL: no floppy drives */
     Drive drives[CONFIG_DRIVES];
     unsigned n_drives;
 

@@ -28,7 +28,7 @@ enum {
     CMOS_ABOVE_4G = 0x5b,
     CMOS_CPUS = 0x5f,
 };
-enum { KIB = 1024, FLOPPY_1440 = 4, EQUIPMENT_FPU_MOUSE = 0x06, E820_RAM = 1, E820_ENTRY = 20 };
+enum { KIB = 1024, EQUIPMENT_FPU_MOUSE = 0x06, E820_RAM = 1, E820_ENTRY = 20 };
 
 static void cmos_le(Pc *pc, unsigned at, uint64_t value, unsigned bytes)
 {
@@ -69,15 +69,19 @@ int pc_set_boot_order(Pc *pc, const char *order, Error **err)
     return 0;
 }
 
+static unsigned floppy_count(const Pc *pc)
+{
+    return (pc->floppies[0] != 0) + (pc->floppies[1] != 0);
+}
+
 static int fill_cmos(Pc *pc, Error **err)
 {
-    unsigned floppies = MIN(pc->config.floppies, 2u);
+    unsigned floppies = floppy_count(pc);
     uint8_t equipment = EQUIPMENT_FPU_MOUSE;
 
-    if (floppies) {
+    if (floppies)
         equipment |= 1 | (floppies - 1) << 6;
-        rtc_cmos_set(pc->rtc, CMOS_FLOPPY, FLOPPY_1440 << 4 | (floppies > 1 ? FLOPPY_1440 : 0));
-    }
+    rtc_cmos_set(pc->rtc, CMOS_FLOPPY, pc->floppies[0] << 4 | pc->floppies[1]);
     rtc_cmos_set(pc->rtc, CMOS_EQUIPMENT, equipment);
     rtc_cmos_set(pc->rtc, CMOS_CPUS, pc->config.cpus - 1);
     fill_memory_sizes(pc);
@@ -146,7 +150,7 @@ static int add_acpi(Pc *pc)
     AcpiMachine machine = {
         .cpus = pc->config.cpus,
         .hpet = !pc->config.no_hpet,
-        .floppies = pc->config.floppies,
+        .floppies = floppy_count(pc),
         .pci_hole_start = pc->low_ram,
     };
 
@@ -220,4 +224,9 @@ int pc_add_boot_path(Pc *pc, const char *path, Error **err)
 void pc_cmos_set(Pc *pc, unsigned index, uint8_t value)
 {
     rtc_cmos_set(pc->rtc, index, value);
+}
+
+void pc_set_floppy(Pc *pc, unsigned unit, uint8_t type)
+{
+    pc->floppies[unit] = type & 0x0f;
 }

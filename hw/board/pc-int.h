@@ -37,6 +37,7 @@ struct Pc {
     FwCfg *fw_cfg;
     Input input;
     A20Gate a20;
+    uint8_t floppies[2]; /* types of the drives; 0: none */
     bool started;     /* was reset once: the CPUs exist */
     char *boot_order; /* Open Firmware paths, one a line */
 };

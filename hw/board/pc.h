@@ -67,7 +67,6 @@ typedef struct PcConfig {
     bool boot_fail_wait_set;  /* -boot reboot-timeout */
     int boot_fail_wait_ms;
     uint8_t uuid[16];
-    unsigned floppies; /* how many drives CMOS announces (0..2) */
 
     PcBytes kernel, initrd; /* borrowed until pc_free(); kernel.data NULL: boot from disk */
     const char *append;
@@ -123,5 +122,8 @@ int pc_add_boot_path(Pc *pc, const char *path, Error **err);
 
 /* CMOS bytes that a device wants the BIOS to see (IDE drive types in 12h, 19h..24h, 39h). */
 void pc_cmos_set(Pc *pc, unsigned index, uint8_t value);
+
+/* Floppy drive 0 or 1 is there, of this type (CMOS byte 10h); before pc_setup_firmware(). */
+void pc_set_floppy(Pc *pc, unsigned unit, uint8_t type);
 
 #endif

@@ -80,11 +80,13 @@ static bool step(Channel *c)
     return true;
 }
 
-static size_t transfer(Dma8237 *dma, unsigned n, uint8_t *buf, size_t len, unsigned direction)
+static size_t transfer(Dma8237 *dma, unsigned n, uint8_t *buf, size_t len, unsigned direction,
+                       bool *terminal)
 {
     size_t unit = is_wide(n) ? 2 : 1, done = 0;
 
-    while (done + unit <= len && ready(dma, n, direction)) {
+    *terminal = false;
+    while (!*terminal && done + unit <= len && ready(dma, n, direction)) {
         uint32_t at = memory_address(dma, n);
 
         if (direction == MODE_WRITE)
@@ -92,25 +94,20 @@ static size_t transfer(Dma8237 *dma, unsigned n, uint8_t *buf, size_t len, unsig
         else if (dma_read(dma->memory, at, buf + done, unit) < 0)
             buf[done] = buf[done + unit - 1] = 0xff;
         done += unit;
-        if (step(&dma->channels[n]))
-            break;
+        *terminal = step(&dma->channels[n]);
     }
     return done;
 }
 
-size_t dma8237_to_memory(Dma8237 *dma, unsigned channel, const void *buf, size_t len)
+size_t dma8237_to_memory(Dma8237 *dma, unsigned channel, const void *buf, size_t len,
+                         bool *terminal)
 {
-    return transfer(dma, channel, (uint8_t *)buf, len, MODE_WRITE);
+    return transfer(dma, channel, (uint8_t *)buf, len, MODE_WRITE, terminal);
 }
 
-size_t dma8237_from_memory(Dma8237 *dma, unsigned channel, void *buf, size_t len)
+size_t dma8237_from_memory(Dma8237 *dma, unsigned channel, void *buf, size_t len, bool *terminal)
 {
-    return transfer(dma, channel, buf, len, MODE_READ);
-}
-
-bool dma8237_terminal_count(const Dma8237 *dma, unsigned channel)
-{
-    return dma->channels[channel % CHANNELS].done;
+    return transfer(dma, channel, buf, len, MODE_READ, terminal);
 }
 
 /* --- registers ---------------------------------------------------------------------------- */

@@ -14,10 +14,10 @@ Dma8237 *dma8237_new(DeviceList *devices, MemMap *io, MemMap *memory);
 /*
  * A device moves up to `len` bytes over channel 0..3 (bytes) or 5..7 (words: `len` is even), in the
  * direction that the guest programmed. Returns how many moved: fewer at terminal count, none if the
- * channel is masked or programmed the other way.
+ * channel is masked or programmed the other way. *terminal: terminal count was reached.
  */
-size_t dma8237_to_memory(Dma8237 *dma, unsigned channel, const void *buf, size_t len);
-size_t dma8237_from_memory(Dma8237 *dma, unsigned channel, void *buf, size_t len);
-bool dma8237_terminal_count(const Dma8237 *dma, unsigned channel);
+size_t dma8237_to_memory(Dma8237 *dma, unsigned channel, const void *buf, size_t len,
+                         bool *terminal);
+size_t dma8237_from_memory(Dma8237 *dma, unsigned channel, void *buf, size_t len, bool *terminal);
 
 #endif

@@ -307,6 +307,7 @@ static void dma_controller(void **state)
     PcConfig config = { 0 };
     Fixture *f = fixture_new(&config);
     uint8_t buf[16] = "0123456789abcde";
+    bool terminal;
 
     (void)state;
     outb(f, 0x0c, 0);
@@ -316,10 +317,12 @@ static void dma_controller(void **state)
     outb(f, 0x05, 0);
     outb(f, 0x81, 0x12);
     outb(f, 0x0b, 0x46);
-    assert_int_equal(dma8237_to_memory(pc_isa_dma(f->pc), 2, buf, 16), 0); /* masked */
+    assert_int_equal(dma8237_to_memory(pc_isa_dma(f->pc), 2, buf, 16, &terminal), 0); /* masked */
     outb(f, 0x0a, 2);
-    assert_int_equal(dma8237_from_memory(pc_isa_dma(f->pc), 2, buf, 16), 0); /* other way */
-    assert_int_equal(dma8237_to_memory(pc_isa_dma(f->pc), 2, buf, 16), 12);
+    assert_int_equal(dma8237_from_memory(pc_isa_dma(f->pc), 2, buf, 16, &terminal),
+                     0); /* other way */
+    assert_int_equal(dma8237_to_memory(pc_isa_dma(f->pc), 2, buf, 16, &terminal), 12);
+    assert_true(terminal);
     assert_int_equal(inb(f, 0x08), 4);
     assert_int_equal(inb(f, 0x08), 0);
     dma_read(f->mem, 0x12fff8, buf, 8);

@@ -369,13 +369,19 @@ void *mmu_rmw_ptr(Cpu *cpu, uint64_t va, size_t size, unsigned mmu)
 
 typedef unsigned __int128 u128;
 
-#if defined(__x86_64__)
-__attribute__((target("cx16")))
-#endif
-static u128
-swap_128(u128 *p, u128 want, u128 desired)
+static u128 swap_128(u128 *p, u128 want, u128 desired)
 {
+#if defined(__x86_64__) /* clang calls a library for the built-in unless all is built for cx16 */
+    uint64_t low = (uint64_t)want, high = (uint64_t)(want >> 64);
+
+    asm volatile("lock cmpxchg16b %0"
+                 : "+m"(*p), "+a"(low), "+d"(high)
+                 : "b"((uint64_t)desired), "c"((uint64_t)(desired >> 64))
+                 : "memory", "cc");
+    return (u128)high << 64 | low;
+#else
     return __sync_val_compare_and_swap(p, want, desired);
+#endif
 }
 
 static u128 join_128(const uint64_t v[2])

@@ -1,8 +1,8 @@
 /*
  * guest.c - what runs inside the guest: one kernel a kind of code, each between two marker lines.
  *
- * The host takes the time when a marker arrives on the serial line; the checksum on the second one is
- * compared with that of a native run.
+ * The host takes the time when a marker arrives on the serial line; the checksum on the second one
+ * is compared with that of a native run.
  */
 #include <math.h>
 #include <stdint.h>
@@ -70,7 +70,8 @@ static uint64_t calls(void)
     return fib(37);
 }
 
-/* Five bodies under gravity, then a Mandelbrot set: doubles with division, square root and compare. */
+/* Five bodies under gravity, then a Mandelbrot set: doubles with division, square root and compare.
+ */
 static uint64_t floating(void)
 {
     double x[5] = { 0, 4.84, 8.34, 12.89, 15.37 }, y[5] = { 0, -1.16, 4.12, -15.11, -25.91 };
@@ -129,7 +130,10 @@ static uint64_t strings(void)
         __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
         d = b + 128;
         n = 512;
-        __asm__ volatile("rep stosq" : "+D"(d), "+c"(n) : "a"((uint64_t)round * 0x0101010101010101u) : "memory");
+        __asm__ volatile("rep stosq"
+                         : "+D"(d), "+c"(n)
+                         : "a"((uint64_t)round * 0x0101010101010101u)
+                         : "memory");
         sum += (unsigned char)b[round & (N - 1)];
     }
     for (int round = 0; round < 500; round++) {
@@ -143,7 +147,9 @@ static uint64_t strings(void)
 static const struct {
     const char *name;
     uint64_t (*run)(void);
-} kernels[] = { { "integer", integer }, { "calls", calls }, { "floating", floating }, { "strings", strings } };
+} kernels[] = {
+    { "integer", integer }, { "calls", calls }, { "floating", floating }, { "strings", strings }
+};
 
 int main(void)
 {

@@ -8,6 +8,7 @@
 #define TESTS_UNIT_X86_GENERATE_H
 
 #include <stdio.h>
+#include <string.h>
 
 #include "tcg/guest/x86/decode.h"
 #include "tests/unit/random.h"

@@ -618,11 +618,20 @@ static void gen_side_exit(Gen *g, uint32_t target)
     o->cc = below(g, 16);
 }
 
+/* An address register steps on. */
+static void gen_step(Gen *g)
+{
+    IrRef r = ir_g(address_regs[below(g, 3)]);
+
+    emit(g, chance(g, 50) ? IR_add : IR_sub, IR_64, r, r, ir_k(g->b, below(g, 40)), REF_NONE);
+    g->written = true;
+}
+
 typedef void GenFn(Gen *g);
 static GenFn *const anywhere[] = {
     gen_binary, gen_binary, gen_binary,       gen_compare, gen_compare, gen_unary, gen_extend,
     gen_lea,    gen_shift,  gen_multiply,     gen_shift,   gen_bit,     gen_count, gen_condition,
-    gen_flags,  gen_call,   gen_double_shift, gen_crc32,   gen_vop,     gen_vop,
+    gen_flags,  gen_call,   gen_double_shift, gen_crc32,   gen_vop,     gen_vop,   gen_step,
 };
 static GenFn *const faulting[] = {
     gen_load, gen_load, gen_load, gen_store, gen_store, gen_modify, gen_cmpxchg, gen_vector_memory,

@@ -79,7 +79,13 @@ Stub *new_stub(Jit *j, void (*emit)(Jit *, const Stub *))
     }
     Stub *s = &j->stubs[j->n_stubs++];
 
-    *s = (Stub) { .emit = emit, .flags = j->f, .pc = j->pc, .pc_size = j->pc_size, .at = j->at };
+    *s = (Stub) { .emit = emit,
+                  .flags = j->f,
+                  .pc = j->pc,
+                  .pc_size = j->pc_size,
+                  .at = j->at,
+                  .leads = -1,
+                  .groups = groups_active(j) };
     return s;
 }
 
@@ -149,6 +155,7 @@ static bool has_room(const Jit *j)
 static bool emit_block(Jit *j)
 {
     flags_entry(j);
+    groups_end(j);
     if (!has_room(j))
         return false;
     prologue(j);

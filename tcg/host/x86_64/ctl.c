@@ -208,6 +208,7 @@ void lower_call(Jit *j, const IrOp *op)
     const IrHelper *helper = (const IrHelper *)(intptr_t)op->imm;
 
     flags_before_call(j, helper->flags);
+    groups_end(j);
     Loc d = op->d == REF_NONE ? (Loc) { 0 } : dst_of(j, op->d);
 
     argument(j, 0, op->a);

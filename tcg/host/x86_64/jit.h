@@ -38,6 +38,7 @@ enum {
     SLOT_BOUNCE_A = 32, /* VRegs: operands and result of a vop's C function */
     SLOT_BOUNCE_B = 36,
     SLOT_BOUNCE_D = 40,
+    SLOT_GROUP = 48, /* addends of groups, N_GROUPS */
 };
 
 /* Displacement from rbp of a field of Cpu. */
@@ -99,6 +100,15 @@ typedef struct {
     SiteLoc a, b;
 } Site;
 
+/* Accesses that share a check (group.c): [base + lo, base + hi). */
+enum { N_GROUPS = 4 };
+typedef struct {
+    bool active, write;
+    uint8_t mmu;
+    IrRef base;
+    int32_t lo, hi;
+} Group;
+
 typedef struct Jit Jit;
 typedef struct Stub Stub;
 
@@ -115,6 +125,12 @@ struct Stub {
     uint32_t arg;
     int64_t imm;
     Loc d, b, c;
+    bool plain; /* the address is base + disp, else it follows from the TLB entry */
+    uint8_t base;
+    int32_t disp;
+    uint8_t groups; /* active ones */
+    int8_t leads;   /* the group whose first access it is, or -1 */
+    Group group;
 };
 
 /* Code that every block shares. */
@@ -183,6 +199,7 @@ struct Jit {
     uint8_t free_regs;   /* bit 0: r12, bit 1: r13 */
     uint16_t free_slots; /* Cpu.spill temporaries */
     unsigned n_stubs;
+    Group groups[N_GROUPS];
     uint16_t need[IR_MAX_OPS + 1]; /* flags that operation i or a later one looks at: NEED_* */
     uint16_t last_use[IR_MAX_TEMPS];
     uint8_t home[IR_MAX_TEMPS]; /* HOME_* */
@@ -250,6 +267,15 @@ Stub *mem_check(Jit *j, const IrOp *op, IrRef m, unsigned bytes, bool write, Acc
 /* S0 = linear address of the access, segment checked. */
 void linear_address(Jit *j, const IrMem *m, unsigned bytes, bool write);
 void stub_address(Jit *j, const Stub *s); /* in a slow stub: S0 = the linear address */
+
+/* -- group.c: numbers of groups, -1: none */
+int group_find(const Jit *j, const IrMem *m, unsigned bytes, bool write);
+int group_start(Jit *j, const IrMem *m, unsigned bytes, bool write);
+void groups_before_write(Jit *j, IrRef d);
+void groups_end(Jit *j);
+unsigned groups_active(const Jit *j);
+void groups_forget(Jit *j, unsigned mask); /* their members go to C from now on */
+void stub_refill(Jit *j, const Stub *s);   /* try the check of the group again */
 
 /* -- stubs and sites: compile.c */
 Stub *new_stub(Jit *j, void (*emit)(Jit *, const Stub *));

@@ -121,8 +121,8 @@ static void tlb_index(Jit *j, unsigned mmu)
 /* The address is one register plus displacement: it can be an operand with the addend as index. */
 static unsigned plain_base(Jit *j, const IrMem *m)
 {
-    if (m->asize != IR_64 || m->attr & MEM_SEG || m->pcrel || m->index != REF_NONE ||
-        m->base == REF_NONE)
+    if (m->asize != IR_64 || m->lsize != IR_64 || m->attr & MEM_SEG || m->pcrel ||
+        m->index != REF_NONE || m->base == REF_NONE)
         return H_NONE;
     Loc l = loc_of(j, m->base);
 
@@ -160,31 +160,116 @@ static void host_address(Jit *j, const IrMem *m, bool write, AccessForm form, un
     }
 }
 
-Stub *mem_check(Jit *j, const IrOp *op, IrRef ref, unsigned bytes, bool write, AccessForm form,
-                HostPlace *out)
+static Stub *slow_stub(Jit *j, const IrOp *op, const IrMem *m, bool write, unsigned cc,
+                       unsigned base)
 {
-    const IrMem *m = &j->b->mem[ref_index(ref)];
-    unsigned base = plain_base(j, m), keep = H_NONE;
+    Stub *slow = new_stub(j, NULL);
 
-    flags_clobber(j);
+    slow->from = emit_jcc(&j->e, cc);
+    slow->op = op;
+    slow->arg = m->mmu | (unsigned)write << 8;
+    slow->plain = base != H_NONE;
+    slow->base = base;
+    slow->disp = m->disp;
+    return slow;
+}
+
+static void compare_tag(Jit *j, unsigned mmu, bool write, unsigned bytes)
+{
+    emit_alu(&j->e, ALU_SUB, IR_64, S0, tlb_tag(mmu, write));
+    emit_alu_imm(&j->e, ALU_CMP, IR_64, rm_reg(S0), 4096 - (int32_t)bytes);
+}
+
+/* Not the first access of a group: the addend is in its slot. */
+static Stub *check_member(Jit *j, const IrOp *op, const IrMem *m, bool write, AccessForm form,
+                          unsigned base, unsigned group, HostPlace *out)
+{
+    emit_mov(&j->e, IR_64, S1, SPILL_RM(SLOT_GROUP + group));
+    emit_test(&j->e, IR_64, rm_reg(S1), S1);
+    Stub *slow = slow_stub(j, op, m, write, CC_E, base);
+
+    *out = (HostPlace) { rm_index(base, S1, 0, m->disp), S0 };
+    if (form == ACC_FORM_S0) {
+        emit_lea(&j->e, IR_64, S0, out->rm);
+        *out = (HostPlace) { rm_mem(S0, 0), S1 };
+    }
+    return slow;
+}
+
+static void group_address(Jit *j, const Group *g, unsigned base)
+{
+    emit_lea(&j->e, IR_64, S0, rm_mem(base, g->lo));
+    tlb_index(j, g->mmu);
+    compare_tag(j, g->mmu, g->write, (unsigned)(g->hi - g->lo));
+}
+
+static Stub *check_leader(Jit *j, const IrOp *op, const IrMem *m, bool write, AccessForm form,
+                          unsigned base, unsigned group, HostPlace *out)
+{
+    group_address(j, &j->groups[group], base);
+    Stub *slow = slow_stub(j, op, m, write, CC_A, base);
+
+    slow->leads = group;
+    slow->group = j->groups[group];
+    host_address(j, m, write, ACC_FORM_ANY, base, H_NONE, out);
+    emit_store(&j->e, IR_64, SPILL_RM(SLOT_GROUP + group), S1);
+    if (form == ACC_FORM_S0) {
+        emit_lea(&j->e, IR_64, S0, out->rm);
+        *out = (HostPlace) { rm_mem(S0, 0), S1 };
+    }
+    return slow;
+}
+
+void stub_refill(Jit *j, const Stub *s)
+{
+    if (s->leads < 0)
+        return;
+    group_address(j, &s->group, s->base);
+    patch_rel32(emit_jcc(&j->e, CC_A), s->resume);
+    emit_mov(&j->e, IR_64, S1, tlb_addend(s->group.mmu, s->group.write));
+    emit_store(&j->e, IR_64, SPILL_RM(SLOT_GROUP + (unsigned)s->leads), S1);
+}
+
+static Stub *check_single(Jit *j, const IrOp *op, const IrMem *m, unsigned bytes, bool write,
+                          AccessForm form, unsigned base, HostPlace *out)
+{
+    unsigned keep = H_NONE;
+
     linear_address(j, m, bytes, write);
     tlb_index(j, m->mmu);
     if (base == H_NONE && (keep = keep_register(j, form)) != H_NONE)
         emit_mov_rr(&j->e, IR_64, keep, S0);
-    emit_alu(&j->e, ALU_SUB, IR_64, S0, tlb_tag(m->mmu, write));
-    emit_alu_imm(&j->e, ALU_CMP, IR_64, rm_reg(S0), 4096 - (int32_t)bytes);
-    Stub *slow = new_stub(j, NULL);
+    compare_tag(j, m->mmu, write, bytes);
+    Stub *slow = slow_stub(j, op, m, write, CC_A, base);
 
-    slow->from = emit_jcc(&j->e, CC_A);
-    slow->op = op;
-    slow->arg = m->mmu | (unsigned)write << 8;
     host_address(j, m, write, form, base, keep, out);
     return slow;
 }
 
+Stub *mem_check(Jit *j, const IrOp *op, IrRef ref, unsigned bytes, bool write, AccessForm form,
+                HostPlace *out)
+{
+    const IrMem *m = &j->b->mem[ref_index(ref)];
+    unsigned base = plain_base(j, m);
+    int group;
+
+    flags_clobber(j);
+    if ((group = group_find(j, m, bytes, write)) >= 0)
+        return check_member(j, op, m, write, form, base, group, out);
+    if ((group = group_start(j, m, bytes, write)) >= 0)
+        return check_leader(j, op, m, write, form, base, group, out);
+    return check_single(j, op, m, bytes, write, form, base, out);
+}
+
+/* A slow path starts: S0 = linear address. The group it leads has no address yet. */
 void stub_address(Jit *j, const Stub *s)
 {
-    emit_alu(&j->e, ALU_ADD, IR_64, S0, tlb_tag(s->arg & 0xff, s->arg >> 8));
+    if (s->plain)
+        emit_lea(&j->e, IR_64, S0, rm_mem(s->base, s->disp));
+    else
+        emit_alu(&j->e, ALU_ADD, IR_64, S0, tlb_tag(s->arg & 0xff, s->arg >> 8));
+    if (s->leads >= 0)
+        groups_forget(j, 1u << s->leads);
 }
 
 /* -- loads */
@@ -222,6 +307,7 @@ static void load_slow(Jit *j, const Stub *s)
     stub_address(j, s);
     call_thunk_site(j, (write ? T_LD_WRITE : T_LD) + 4 * (s->arg & 0xff) + s->op->size);
     load_value(j, s->op, s->d, rm_reg(S0), S0);
+    stub_refill(j, s);
     stub_resume(j, s);
 }
 
@@ -247,6 +333,8 @@ static void store_slow(Jit *j, const Stub *s)
     stub_address(j, s);
     load_reg(j, S1, s->b, s->op->size);
     call_thunk_site(j, T_ST + 4 * (s->arg & 0xff) + s->op->size);
+    groups_forget(j, s->groups);
+    stub_refill(j, s);
     stub_resume(j, s);
 }
 

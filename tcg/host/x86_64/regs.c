@@ -93,6 +93,7 @@ Loc dst_of(Jit *j, IrRef r)
         j->home[ref_index(r)] = alloc_home(j);
     Loc d = loc_of(j, r);
 
+    groups_before_write(j, r);
     flags_before_write(j, d);
     return d;
 }

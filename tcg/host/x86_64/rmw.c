@@ -166,6 +166,7 @@ static void bounced(Jit *j, const Stub *s)
     emit_pushf(&j->e);
     emit_pop_rm(&j->e, SPILL_RM(SLOT_EFLAGS));
     call_thunk_site(j, T_RMW_DONE);
+    groups_forget(j, s->groups);
     emit_push_rm(&j->e, SPILL_RM(SLOT_EFLAGS));
     emit_popf(&j->e);
     stub_resume(j, s);

@@ -46,6 +46,9 @@ static void vec_slow(Jit *j, const Stub *s)
     stub_address(j, s);
     emit_mov_imm(&j->e, S1, n | access_bytes(op->size) << 8 | (s->arg & 0xff) << 16);
     call_thunk_site(j, op->op == IR_ldv ? T_LDV : T_STV);
+    if (op->op == IR_stv)
+        groups_forget(j, s->groups);
+    stub_refill(j, s);
     stub_resume(j, s);
 }
 

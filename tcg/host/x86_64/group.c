@@ -3,9 +3,9 @@
  *
  * The first access of a group, its leader, checks the whole range of displacements that the block
  * will use, and leaves the addend in a slot of Cpu.spill; the others load it from there. 0 means
- * that the check failed (a miss, a page crossing, a device): then each goes to C for itself. Loads
- * and stores have groups of their own, as they have tables of their own. Whatever may change the
- * translation ends all groups: a helper, or a store that went to C.
+ * that the check failed (a miss, a page crossing, a device): then each is checked by itself, out of
+ * line. Loads and stores have groups of their own, as they have tables of their own. Whatever may
+ * change the translation ends all groups: a helper, or a store that went to C.
  */
 #include "tcg/host/x86_64/jit.h"
 

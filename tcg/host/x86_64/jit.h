@@ -130,6 +130,8 @@ struct Stub {
     int32_t disp;
     uint8_t groups; /* active ones */
     int8_t leads;   /* the group whose first access it is, or -1 */
+    uint8_t bytes;
+    uint8_t *access; /* of a group: where S1 = addend goes on, else NULL */
     Group group;
 };
 
@@ -274,7 +276,7 @@ int group_start(Jit *j, const IrMem *m, unsigned bytes, bool write);
 void groups_before_write(Jit *j, IrRef d);
 void groups_end(Jit *j);
 unsigned groups_active(const Jit *j);
-void groups_forget(Jit *j, unsigned mask); /* their members go to C from now on */
+void groups_forget(Jit *j, unsigned mask); /* their members are checked one by one */
 void stub_refill(Jit *j, const Stub *s);   /* try the check of the group again */
 
 /* -- stubs and sites: compile.c */

@@ -181,19 +181,12 @@ static void compare_tag(Jit *j, unsigned mmu, bool write, unsigned bytes)
 }
 
 /* Not the first access of a group: the addend is in its slot. */
-static Stub *check_member(Jit *j, const IrOp *op, const IrMem *m, bool write, AccessForm form,
-                          unsigned base, unsigned group, HostPlace *out)
+static Stub *check_member(Jit *j, const IrOp *op, const IrMem *m, bool write, unsigned base,
+                          unsigned group)
 {
     emit_mov(&j->e, IR_64, S1, SPILL_RM(SLOT_GROUP + group));
     emit_test(&j->e, IR_64, rm_reg(S1), S1);
-    Stub *slow = slow_stub(j, op, m, write, CC_E, base);
-
-    *out = (HostPlace) { rm_index(base, S1, 0, m->disp), S0 };
-    if (form == ACC_FORM_S0) {
-        emit_lea(&j->e, IR_64, S0, out->rm);
-        *out = (HostPlace) { rm_mem(S0, 0), S1 };
-    }
-    return slow;
+    return slow_stub(j, op, m, write, CC_E, base);
 }
 
 static void group_address(Jit *j, const Group *g, unsigned base)
@@ -203,16 +196,25 @@ static void group_address(Jit *j, const Group *g, unsigned base)
     compare_tag(j, g->mmu, g->write, (unsigned)(g->hi - g->lo));
 }
 
-static Stub *check_leader(Jit *j, const IrOp *op, const IrMem *m, bool write, AccessForm form,
-                          unsigned base, unsigned group, HostPlace *out)
+static Stub *check_leader(Jit *j, const IrOp *op, const IrMem *m, bool write, unsigned base,
+                          unsigned group)
 {
     group_address(j, &j->groups[group], base);
     Stub *slow = slow_stub(j, op, m, write, CC_A, base);
 
     slow->leads = group;
     slow->group = j->groups[group];
-    host_address(j, m, write, ACC_FORM_ANY, base, H_NONE, out);
+    emit_mov(&j->e, IR_64, S1, tlb_addend(m->mmu, write));
     emit_store(&j->e, IR_64, SPILL_RM(SLOT_GROUP + group), S1);
+    return slow;
+}
+
+/* The addend is in S1. */
+static Stub *group_place(Jit *j, Stub *slow, unsigned bytes, AccessForm form, HostPlace *out)
+{
+    slow->bytes = bytes;
+    slow->access = j->e.p;
+    *out = (HostPlace) { rm_index(slow->base, S1, 0, slow->disp), S0 };
     if (form == ACC_FORM_S0) {
         emit_lea(&j->e, IR_64, S0, out->rm);
         *out = (HostPlace) { rm_mem(S0, 0), S1 };
@@ -255,21 +257,39 @@ Stub *mem_check(Jit *j, const IrOp *op, IrRef ref, unsigned bytes, bool write, A
 
     flags_clobber(j);
     if ((group = group_find(j, m, bytes, write)) >= 0)
-        return check_member(j, op, m, write, form, base, group, out);
+        return group_place(j, check_member(j, op, m, write, base, group), bytes, form, out);
     if ((group = group_start(j, m, bytes, write)) >= 0)
-        return check_leader(j, op, m, write, form, base, group, out);
+        return group_place(j, check_leader(j, op, m, write, base, group), bytes, form, out);
     return check_single(j, op, m, bytes, write, form, base, out);
+}
+
+/* The check of its group failed: this access alone may still hit. */
+static void check_alone(Jit *j, const Stub *s)
+{
+    unsigned mmu = s->arg & 0xff;
+    bool write = s->arg >> 8;
+
+    emit_lea(&j->e, IR_64, S0, rm_mem(s->base, s->disp));
+    tlb_index(j, mmu);
+    compare_tag(j, mmu, write, s->bytes);
+    uint8_t *miss = emit_jcc(&j->e, CC_A);
+
+    emit_mov(&j->e, IR_64, S1, tlb_addend(mmu, write));
+    patch_rel32(emit_jmp(&j->e), s->access);
+    patch_rel32(miss, j->e.p);
 }
 
 /* A slow path starts: S0 = linear address. The group it leads has no address yet. */
 void stub_address(Jit *j, const Stub *s)
 {
+    if (s->leads >= 0)
+        groups_forget(j, 1u << s->leads);
+    if (s->access)
+        check_alone(j, s);
     if (s->plain)
         emit_lea(&j->e, IR_64, S0, rm_mem(s->base, s->disp));
     else
         emit_alu(&j->e, ALU_ADD, IR_64, S0, tlb_tag(s->arg & 0xff, s->arg >> 8));
-    if (s->leads >= 0)
-        groups_forget(j, 1u << s->leads);
 }
 
 /* -- loads */

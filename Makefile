@@ -26,7 +26,11 @@ CPPFLAGS += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 # Folders in dependency order: a folder includes only from itself and from those before it.
 TOOL_DIRS := base block formats
 EMU_DIRS  := tcg hw
-sources    = $(shell find $(1) -name '*.c' ! -name main.c 2>/dev/null | sort)
+HOST_ARCH  := $(shell uname -m)
+# Host back ends other than this machine's are left out; the interpreter is always there.
+OTHER_HOSTS := $(filter-out tcg/host/$(HOST_ARCH) tcg/host/interp,$(wildcard tcg/host/*))
+sources    = $(filter-out $(addsuffix /%,$(OTHER_HOSTS)),\
+             $(shell find $(1) -name '*.c' ! -name main.c 2>/dev/null | sort))
 objects    = $(patsubst %.c,$(O)/%.o,$(call sources,$(1)))
 
 TOOL_LIB := $(O)/libtool.a

@@ -1,6 +1,7 @@
 # TAP for shell tests. Sourced first: makes a scratch folder, goes there, removes it at the end.
 #
 #   is "what" COMMAND...           ok if the command succeeds (its output becomes a diagnostic if not)
+#   does "what" COMMAND...         the same in this shell: what it sets stays
 #   refused "what" TEXT COMMAND... ok if the command exits with 1, prints one line (beside warnings), and TEXT is in it
 #   same "what" GOT EXPECTED       ok if the texts are equal
 #   done_testing                   prints the plan; last
@@ -27,6 +28,15 @@ is() {
     out=$("$@" 2>&1)
     status=$?
     [ $status -eq 0 ] || printf '%s\n' "command: $*" "exit code: $status" "$out" | head -n 40 | sed 's/^/# /'
+    tap_result $status "$what"
+}
+
+does() {
+    local what=$1 status
+    shift
+    "$@" >"$TAP_FOLDER/does.out" 2>&1
+    status=$?
+    [ $status -eq 0 ] || { echo "command: $*"; echo "exit code: $status"; cat "$TAP_FOLDER/does.out"; } | head -n 40 | sed 's/^/# /'
     tap_result $status "$what"
 }
 

@@ -4,6 +4,9 @@
  * A channel is not stepped: its count and output follow from the ticks since it was loaded. Only
  * channel 0 needs a timer, for the edges of its interrupt. A new count is loaded at once, also in
  * the periodic modes where the chip would finish the running period first.
+ *
+ * Guests count periodic interrupts as time. Those that a busy host let slip are made up for, in
+ * quick succession but not all at once, so that the guest sees each.
  */
 #include "hw/timer/i8254.h"
 
@@ -12,7 +15,7 @@
 enum { CHANNELS = 3, ACCESS_LATCH = 0, ACCESS_LOW, ACCESS_HIGH, ACCESS_BOTH };
 enum { STATUS_OUT = 0x80, STATUS_NULL = 0x40 };
 enum { PORT61_GATE = 0x01, PORT61_SPEAKER = 0x02, PORT61_REFRESH = 0x10, PORT61_OUT = 0x20 };
-enum { REFRESH_NS = 15085 };
+enum { REFRESH_NS = 15085, CATCH_UP_SPEED = 4, OWED_MAX = 100 };
 
 typedef struct Channel {
     uint32_t reload; /* 1..65536 */
@@ -34,6 +37,7 @@ struct Pit {
     IrqLine irq;
     MemRegion ports, port61;
     Timer timer;
+    uint64_t rises; /* of channel 0's periodic output that the guest was told of since start */
     bool muted, speaker;
     Channel channels[CHANNELS];
 };
@@ -116,10 +120,30 @@ static void schedule(Pit *pit)
     const Channel *c = &pit->channels[0];
     uint64_t at = next_rise(pit, c);
 
-    if (at && !pit->muted)
-        timer_mod(&pit->timer, c->start + clock_ticks_ns(at, PIT_HZ));
-    else
+    if (!at || pit->muted) {
         timer_del(&pit->timer);
+        return;
+    }
+    int64_t when = c->start + clock_ticks_ns(at, PIT_HZ);
+    if (periodic(c) && pit->rises < ticks(pit, c) / c->reload) {
+        int64_t soon = clock_now(pit->clock) + clock_ticks_ns(c->reload, PIT_HZ) / CATCH_UP_SPEED;
+
+        when = soon < when ? soon : when;
+    }
+    timer_mod(&pit->timer, when);
+}
+
+/* The guest was told of one more rise; what it missed by far too much is forgotten. */
+static void count_rise(Pit *pit)
+{
+    const Channel *c = &pit->channels[0];
+    uint64_t due = ticks(pit, c) / c->reload;
+
+    pit->rises++;
+    if (due > pit->rises + OWED_MAX)
+        pit->rises = due - OWED_MAX;
+    else if (pit->rises > due)
+        pit->rises = due;
 }
 
 static void rise(void *opaque)
@@ -128,13 +152,18 @@ static void rise(void *opaque)
 
     irq_set(&pit->irq, false); /* periodic and strobe modes are low just before */
     irq_set(&pit->irq, true);
+    if (periodic(&pit->channels[0]))
+        count_rise(pit);
     schedule(pit);
 }
 
 /* Channel 0 was programmed or loaded from a snapshot. */
 static void channel0_update(Pit *pit)
 {
-    irq_set(&pit->irq, !pit->muted && channel_out(pit, &pit->channels[0]));
+    const Channel *c = &pit->channels[0];
+
+    pit->rises = periodic(c) && c->loaded ? ticks(pit, c) / c->reload : 0;
+    irq_set(&pit->irq, !pit->muted && channel_out(pit, c));
     schedule(pit);
 }
 

@@ -10,9 +10,9 @@ GUEST_OUTPUT=
 
 guest_start() {
     : >"$GUEST_LOG"
-    coproc GUEST { exec "$@" 2>>"$GUEST_LOG"; }
-    GUEST_JOB=$GUEST_PID
-    exec {GUEST_IN}>&"${GUEST[1]}" {GUEST_FROM}<&"${GUEST[0]}"
+    coproc GUEST_IO { exec "$@" 2>>"$GUEST_LOG"; }
+    GUEST_JOB=$GUEST_IO_PID
+    exec {GUEST_IN}>&"${GUEST_IO[1]}" {GUEST_FROM}<&"${GUEST_IO[0]}"
 }
 
 # The next line without carriage returns; 1 at the end of output, 2 at the time limit.

@@ -78,6 +78,30 @@ static void pit_modes(void **state)
     fixture_free(f);
 }
 
+/* A host that was busy for five periods: the guest gets all ticks, one by one, soon after. */
+static void pit_catches_up(void **state)
+{
+    PcConfig config = { 0 };
+    Fixture *f = fixture_new(&config);
+    unsigned seen = 0;
+
+    (void)state;
+    program_pics(f);
+    pit_program(f, 0, 2, 11932); /* 10 ms */
+    f->now += 55 * 1000000;
+    clock_run(&f->clocks.virt);
+    for (int i = 0; i < 24; i++) {
+        if (f->intr) {
+            assert_int_equal(pc_intr_ack(f->pc, 0), 0x08);
+            outb(f, 0x20, 0x20);
+            seen++;
+        }
+        pass(f, 1000000);
+    }
+    assert_int_equal(seen, 7); /* 79 ms went by */
+    fixture_free(f);
+}
+
 static void pit_speaker_channel(void **state)
 {
     Fixture *f = setup();
@@ -297,6 +321,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pit_modes),
+        cmocka_unit_test(pit_catches_up),
         cmocka_unit_test(pit_speaker_channel),
         cmocka_unit_test(rtc_rolls_over),
         cmocka_unit_test(rtc_interrupts),

@@ -22,6 +22,7 @@
 
 enum { /* offsets in the kernel file */
        HDR_SETUP_SECTORS = 0x1f1,
+       HDR_VIDEO_MODE = 0x1fa,
        HDR_BOOT_FLAG = 0x1fe,
        HDR_MAGIC = 0x202,
        HDR_VERSION = 0x206,
@@ -48,6 +49,7 @@ typedef struct Layout {
     uint64_t kernel_end; /* first byte after what the kernel may need before it reads the initrd */
     uint64_t initrd_addr;
     size_t cmdline_size; /* with its zero */
+    uint16_t video_mode;
 } Layout;
 
 static int check_header(const LinuxBoot *b, Layout *l, Error **err)
@@ -117,6 +119,37 @@ static int check_cmdline(const LinuxBoot *b, Layout *l, Error **err)
     return 0;
 }
 
+/* `vga=` of the command line is the boot loader's to understand (boot.rst, "Special command line
+ * options"). */
+static int find_video_mode(const LinuxBoot *b, Layout *l, Error **err)
+{
+    static const struct {
+        const char *name;
+        uint16_t mode;
+    } names[] = { { "normal", 0xffff }, { "ext", 0xfffe }, { "ask", 0xfffd } };
+    const char *at = b->append;
+    char *end;
+
+    l->video_mode = get_le16(b->kernel + HDR_VIDEO_MODE);
+    while (at && (at = strstr(at, "vga=")) && at != b->append && at[-1] != ' ')
+        at++;
+    if (!at)
+        return 0;
+    at += strlen("vga=");
+    size_t len = strcspn(at, " ");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strlen(names[i].name) == len && memcmp(at, names[i].name, len) == 0) {
+            l->video_mode = names[i].mode;
+            return 0;
+        }
+    unsigned long mode = strtoul(at, &end, 0);
+    if (end == at || end != at + len || mode > UINT16_MAX)
+        return error_set(err, -EINVAL, "the kernel command line's vga=%.*s is not a video mode",
+                         (int)len, at);
+    l->video_mode = (uint16_t)mode;
+    return 0;
+}
+
 /* The setup sectors with what a boot loader fills in. */
 static int add_setup(FwCfg *fw, const LinuxBoot *b, const Layout *l)
 {
@@ -127,6 +160,7 @@ static int add_setup(FwCfg *fw, const LinuxBoot *b, const Layout *l)
     memcpy(setup, b->kernel, l->setup_size);
     setup[HDR_LOADER] = LOADER_UNKNOWN;
     setup[HDR_LOADFLAGS] |= CAN_USE_HEAP;
+    put_le16(setup + HDR_VIDEO_MODE, l->video_mode);
     put_le16(setup + HDR_HEAP_END, HEAP_END);
     put_le32(setup + HDR_CMDLINE, CMDLINE_ADDR);
     put_le32(setup + HDR_RAMDISK, l->initrd_addr);
@@ -170,6 +204,8 @@ int linux_boot_prepare(FwCfg *fw, const LinuxBoot *boot, Error **err)
         ret = place_initrd(boot, &layout, err);
     if (ret == 0)
         ret = check_cmdline(boot, &layout, err);
+    if (ret == 0)
+        ret = find_video_mode(boot, &layout, err);
     if (ret < 0)
         return ret;
     ret = add_items(fw, boot, &layout);

@@ -261,6 +261,53 @@ static void kernel_is_handed_over(void **state)
     fixture_free(f);
 }
 
+/* `vga=` is found as a word of the command line, and becomes the header's video mode. */
+static void video_mode_is_handed_over(void **state)
+{
+    static const struct {
+        const char *append;
+        int mode; /* -1: refused */
+    } cases[] = {
+        { "quiet", 0 },
+        { "vga=791", 791 },
+        { "quiet vga=0x317 x", 0x317 },
+        { "vga=ask", 0xfffd },
+        { "a vga=normal", 0xffff },
+        { "novga=5", 0 },
+        { "novga=5 vga=6", 6 },
+        { "vga=", -1 },
+        { "vga=791x", -1 },
+        { "vga=70000", -1 },
+    };
+    static uint8_t kernel[1536];
+
+    (void)state;
+    make_kernel(kernel, sizeof(kernel));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        PcConfig config = { 0 };
+        Fixture *f = fixture_new(&config);
+        uint8_t setup[1024];
+
+        config.kernel = (PcBytes) { kernel, sizeof(kernel) };
+        config.append = cases[i].append;
+        Pc *own = f->pc, *pc = pc_new(&config, NULL);
+        int ret = pc_setup_firmware(pc, NULL);
+        if ((ret < 0) != (cases[i].mode < 0))
+            print_error("%s: %d\n", cases[i].append, ret);
+        assert_int_equal(ret < 0, cases[i].mode < 0);
+        if (ret == 0) {
+            pc_reset(pc);
+            f->pc = pc;
+            f->io = pc_io(pc);
+            read_item(f, 0x18, setup, sizeof(setup));
+            assert_int_equal(get_le16(setup + 0x1fa), cases[i].mode);
+            f->pc = own;
+        }
+        pc_free(pc);
+        fixture_free(f);
+    }
+}
+
 static void bad_kernels_are_refused(void **state)
 {
     static const struct {
@@ -301,9 +348,10 @@ static void bad_kernels_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ports_show_items),      cmocka_unit_test(dma_moves_items),
-        cmocka_unit_test(acpi_tables_link_up),   cmocka_unit_test(smbios_anchor_matches),
-        cmocka_unit_test(kernel_is_handed_over), cmocka_unit_test(bad_kernels_are_refused),
+        cmocka_unit_test(ports_show_items),        cmocka_unit_test(dma_moves_items),
+        cmocka_unit_test(acpi_tables_link_up),     cmocka_unit_test(smbios_anchor_matches),
+        cmocka_unit_test(kernel_is_handed_over),   cmocka_unit_test(video_mode_is_handed_over),
+        cmocka_unit_test(bad_kernels_are_refused),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -40,7 +40,7 @@ PROGRAMS := $(patsubst %/main.c,$(BIN)/%,$(wildcard img-tool/main.c emulator/mai
 UNIT     := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all deps check check-quick unit guest demo bench fuzz lint install clean help
+.PHONY: all deps check check-quick unit guest demo bench fuzz fuzz-build lint install clean help
 .SECONDARY:
 
 all: $(PROGRAMS)                   ## build bin/img-tool and bin/emulator
@@ -91,7 +91,7 @@ DEPS_BUILD := gcc make pkg-config zlib1g-dev liblzma-dev libzstd-dev libdeflate-
 DEPS_RUN   := seabios
 DEPS_GUEST := busybox-static syslinux syslinux-common isolinux xorriso mtools e2fsprogs fdisk cpio kmod
 DEPS_TEST  := libcmocka-dev libcapstone-dev qemu-utils qemu-system-x86 grub-rescue-pc memtest86+ \
-              debian-installer-12-netboot-amd64 clang libclang-rt-14-dev perl
+              debian-installer-12-netboot-amd64 clang libclang-rt-14-dev clang-format cppcheck perl
 DEPS       := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_GUEST) $(DEPS_TEST)
 
 deps:                              ## install the Debian packages that are missing
@@ -99,8 +99,16 @@ deps:                              ## install the Debian packages that are missi
 
 # --- fuzzing: clang's libFuzzer, one program a parser -------------------------------------------
 FUZZ_TIME ?= 600
-fuzz: deps                         ## each fuzz target for FUZZ_TIME seconds
+FUZZ      := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/*.c))
+
+fuzz: deps all                     ## each fuzz target for FUZZ_TIME seconds
+	@$(MAKE) --no-print-directory CC=clang OPT=-O1 SAN=address,undefined,fuzzer-no-link O=o/fuzz fuzz-build
 	tests/fuzz/run $(FUZZ_TIME)
+
+fuzz-build: $(FUZZ)
+$(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(EMU_LIB) $(IMG_LIB) $(TOOL_LIB)
+	@echo '  LD  $@'
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lcmocka
 
 install: all                       ## PREFIX=/usr/local, DESTDIR=
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
@@ -108,8 +116,8 @@ install: all                       ## PREFIX=/usr/local, DESTDIR=
 	for p in $(notdir $(PROGRAMS)); do \
 	    $(BIN)/$$p --help=man >$(DESTDIR)$(PREFIX)/share/man/man1/$$p.1 || exit 1; done
 
-lint:                              ## clang-format and cppcheck
-	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+lint:                              ## layout, headers, order of folders, cppcheck
+	tests/lint
 
 clean:                             ## remove everything built
 	rm -rf o bin

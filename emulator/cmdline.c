@@ -4,6 +4,7 @@
  */
 #include "emulator/cmdline.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -206,27 +207,28 @@ static int parse_rtc(Config *c, const char *value, Error **err)
 
 static int hex_digit(char ch)
 {
-    const char *digits = "0123456789abcdef", *p = ch ? strchr(digits, ch | 0x20) : NULL;
+    const char *digits = "0123456789abcdef", *p = isxdigit(ch) ? strchr(digits, tolower(ch)) : NULL;
 
     return p ? p - digits : -1;
 }
 
 static int parse_uuid(Config *c, const char *value, Error **err)
 {
-    size_t n = 0;
+    const char *p = value;
+    unsigned n = 0;
 
-    for (const char *p = value; *p; p++) {
+    for (; *p && n < 2 * sizeof(c->uuid); p++) {
         bool dash = p - value == 8 || p - value == 13 || p - value == 18 || p - value == 23;
         int digit = hex_digit(*p);
 
-        if (dash ? *p != '-' : digit < 0 || n == 32)
-            n = 33;
-        if (dash || n > 32)
-            continue;
-        c->uuid[n / 2] = (uint8_t)(c->uuid[n / 2] << 4 | digit);
-        n++;
+        if (dash ? *p != '-' : digit < 0)
+            break;
+        if (!dash) {
+            c->uuid[n / 2] = (uint8_t)(c->uuid[n / 2] << 4 | digit);
+            n++;
+        }
     }
-    if (n != 32)
+    if (*p || n != 2 * sizeof(c->uuid))
         return error_set(err, -EINVAL, "'%s' is not a UUID", value);
     return 0;
 }
@@ -566,7 +568,8 @@ const CmdOption cmd_options[] = {
     { OPT_BLOCK, "snapshot", NULL, "write to temporary files: no image changes", parse_snapshot },
 
     { OPT_BOOT, "boot", "order=LETTERS[,OPTION=VALUE...]",
-      "where to boot from: a floppy, c disk, d CD-ROM, n network; once=LETTERS for the first boot only, "
+      "where to boot from: a floppy, c disk, d CD-ROM, n network; once=LETTERS for the first boot "
+      "only, "
       "menu=on|off, splash-time=MS, reboot-timeout=MS",
       parse_boot },
     { OPT_BOOT, "kernel", "FILE", "boot this Linux kernel directly", parse_kernel },

@@ -21,17 +21,13 @@ static int report_gather(Node *node, Report *r, Error **err)
     if (ret < 0)
         return ret;
     r->specific = node_format_info(node);
-    ret = node_snapshot_list(node, &r->snapshots, &r->n_snapshots, NULL);
-    if (ret < 0)
-        r->n_snapshots = 0; /* the format has none */
-    return 0;
+    return node_snapshot_list(node, &r->snapshots, &r->n_snapshots, err);
 }
 
 static void report_free(Report *r)
 {
     json_decref(r->specific);
-    if (r->n_snapshots)
-        snapshot_list_free(r->snapshots, r->n_snapshots);
+    snapshot_list_free(r->snapshots, r->n_snapshots);
 }
 
 /* ---- human --------------------------------------------------------------------------------------

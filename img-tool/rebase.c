@@ -106,17 +106,18 @@ static int change_header(Node *top, const char *file, const char *format)
 static int rebase_safely(Node *top, Node *new_base, bool show)
 {
     AUTO_FREE uint8_t *bufs = malloc(2 * CHUNK);
+    Rebase r = { .top = top, .old = node_backing(top), .new_base = new_base, .a = bufs };
     ImageInfo info;
-    Rebase r = {
-        .top = top, .old = node_backing(top), .new_base = new_base, .a = bufs, .b = bufs + CHUNK
-    };
+    Error *err = NULL;
+    int ret = bufs ? node_info(top, &info, &err) : -ENOMEM;
 
-    if (!bufs || node_info(top, &info, NULL) < 0)
-        return 1;
+    if (ret < 0)
+        return fail(err, ret);
+    r.b = bufs + CHUNK;
     r.step = info.cluster_size ? info.cluster_size : CHUNK;
     r.progress.total = node_size(top);
     progress_show(&r.progress, show);
-    int ret = copy_all(&r);
+    ret = copy_all(&r);
     progress_hide(&r.progress);
     return ret < 0;
 }

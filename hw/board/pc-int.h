@@ -38,8 +38,8 @@ struct Pc {
     Input input;
     A20Gate a20;
     uint8_t floppies[2]; /* types of the drives; 0: none */
-    bool started;     /* was reset once: the CPUs exist */
-    char *boot_order; /* Open Firmware paths, one a line */
+    bool started;        /* was reset once: the CPUs exist */
+    char *boot_order;    /* Open Firmware paths, one a line */
 };
 
 bool pc_has_serial(const Pc *pc, unsigned n);

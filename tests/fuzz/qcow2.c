@@ -13,7 +13,7 @@
 #include "base/math.h"
 #include "block/node.h"
 
-enum { LOOK = 1 << 20, EXTENTS = 1000 };
+enum { LOOK = 1 << 20, EXTENTS = 1000, CHECKED = 1 << 26 };
 
 static void look(Node *node)
 {
@@ -61,6 +61,8 @@ static void open_and(const char *path, unsigned flags, unsigned fix, void (*act)
                   &node, NULL) < 0)
         return;
     act(node);
+    if (node_size(node_file(node)) > CHECKED) /* a far table was written: too many to count here */
+        return;
     node_check(node, fix, NULL, NULL, &result, NULL);
 }
 

@@ -100,7 +100,7 @@ static int write_counts(Qcow2 *q)
 int commit_metadata(Qcow2 *q)
 {
     bool maps = q->l2_cache.dirty || q->l1_any_dirty;
-    int ret = write_counts(q);
+    int ret = q->broken ? -EIO : write_counts(q);
 
     if (ret == 0 && maps) {
         ret = cache_write(q, &q->l2_cache, true);

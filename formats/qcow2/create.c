@@ -255,10 +255,31 @@ static int grow(Qcow2 *q, uint64_t size, Prealloc prealloc, Error **err)
         ret = l1_move(q, (uint32_t)need);
     if (ret < 0)
         return error_set(err, ret, "cannot make the L1 table longer: %s", strerror(-ret));
+    if (q->broken)
+        return -EIO;
     q->node->size = size;
-    ret = header_update(q);
+    ret = header_switch(q);
     if (ret == 0 && prealloc != PREALLOC_OFF)
         return preallocate(q->node, old, size, prealloc, err);
+    return ret;
+}
+
+/* Cut off what lies behind the last cluster in use, with the counts of all others on disk. */
+static int truncate_file(Qcow2 *q)
+{
+    uint64_t end = div_round_up(node_size(q->node->file), q->cluster), count = 0;
+    int ret = cache_write(q, &q->ref_cache, false);
+
+    if (ret == 0)
+        ret = barrier(q);
+    for (uint64_t last = end; last > 0 && ret == 0 && count == 0;) {
+        ret = refcount_get(q, --last, &count);
+        end = count ? last + 1 : last;
+    }
+    if (ret < 0 || end << q->cluster_bits >= node_size(q->node->file))
+        return ret;
+    ret = node_resize(q->node->file, end << q->cluster_bits, PREALLOC_OFF, true, NULL);
+    q->high_water = ret == 0 ? end : q->high_water;
     return ret;
 }
 
@@ -266,17 +287,17 @@ static int grow(Qcow2 *q, uint64_t size, Prealloc prealloc, Error **err)
 static int shrink(Qcow2 *q, uint64_t size)
 {
     uint64_t old_end = (uint64_t)q->l1_size * l2_span(q), off = align_up(size, q->cluster);
-    Extent hole = { .kind = EXTENT_HOLE };
     int ret = commit_metadata(q);
 
+    if (ret < 0)
+        return ret;
     q->node->size = size;
+    ret = header_switch(q);
+    if (ret == 0 && off < old_end)
+        ret = map_cut(q, off, old_end - off);
     if (ret == 0)
-        ret = header_update(q);
-    if (ret == 0)
-        ret = barrier(q);
-    if (ret == 0 && off < old_end && !(q->version < 3 && q->node->backing_file))
-        ret = map_publish(q->node, off, old_end - off, &hole, REQ_MAY_UNMAP);
-    return ret == 0 ? commit_metadata(q) : ret;
+        ret = commit_metadata(q);
+    return ret == 0 ? truncate_file(q) : ret;
 }
 
 int qcow2_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err)
@@ -302,7 +323,7 @@ int qcow2_change_backing(Node *node, const char *file, const char *format, Error
         file = NULL;
     node->backing_file = (char *)file;
     node->backing_format = file ? (char *)format : NULL;
-    int ret = header_write(q);
+    int ret = q->broken ? -EIO : header_write(q);
     node->backing_file = old_file;
     node->backing_format = old_format;
     if (ret == 0)
@@ -353,9 +374,17 @@ int qcow2_amend(Node *node, Options *options, Progress *progress, Error **err)
     if (lazy && compat < 2)
         return error_set(err, -EINVAL, "lazy refcounts need compat=1.1");
     ret = commit_metadata(q);
+    if (ret < 0)
+        return ret;
+    unsigned old_version = q->version;
+    uint64_t old_bits = q->compatible;
     q->version = compat < 2 ? 2 : 3;
-    q->compatible = lazy ? q->compatible | COMPAT_LAZY : q->compatible & ~COMPAT_LAZY;
-    if (ret == 0)
-        ret = header_write(q);
-    return ret == 0 ? barrier(q) : ret;
+    q->compatible = lazy ? old_bits | COMPAT_LAZY : old_bits & ~COMPAT_LAZY;
+    ret = header_write(q);
+    if (ret < 0) {
+        q->version = old_version;
+        q->compatible = old_bits;
+        return ret;
+    }
+    return barrier(q);
 }

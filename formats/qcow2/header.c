@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "formats/qcow2/qcow2.h"
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -283,6 +284,25 @@ int header_update(Qcow2 *q)
         return ret;
     fixed_fields(q, h);
     return node_pwrite(q->node->file, h, len, 0);
+}
+
+/* After a failure nobody knows which tables the header on disk names: nothing may change any more.
+ */
+int header_switch(Qcow2 *q)
+{
+    int ret;
+
+    if (q->broken)
+        return -EIO;
+    ret = header_update(q);
+    if (ret == 0)
+        ret = barrier(q);
+    if (ret < 0) {
+        q->broken = true;
+        log_warning("%s: cannot write the header (%s): no more changes until it is opened again",
+                    node_filename(q->node), strerror(-ret));
+    }
+    return ret;
 }
 
 /* False if it does not fit before `end`. */

@@ -114,11 +114,14 @@ int map_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
     pthread_mutex_lock(&q->l2_cache.lock);
     ret = cache_get_locked(q, &q->l2_cache, table_off, &table);
     uint64_t entry = 0, n = 0;
+    bool hit = false;
     if (ret == 0) {
         uint64_t wanted = div_round_up(MIN(len, l2_span(q)) + skip, q->cluster);
 
         entry = get_be64(table + 8 * i);
         n = run_length(q, table, i, MIN(wanted, l2_entries(q) - i));
+        hit = node->writable && kind_of(q, entry) == EXTENT_DATA &&
+              meta_hit(q, entry & L2_OFFSET, n << q->cluster_bits);
     }
     pthread_mutex_unlock(&q->l2_cache.lock);
     if (ret == 0)
@@ -128,7 +131,7 @@ int map_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
     ext->len = MIN(len, (n << q->cluster_bits) - skip);
     if (ext->kind == EXTENT_PACKED)
         return 0;
-    if (ext->kind == EXTENT_DATA && node->writable && meta_hit(q, ext->pos, n << q->cluster_bits))
+    if (hit)
         return damage(q, "guest offset %" PRIu64 " is mapped to metadata at %" PRIu64, off,
                       ext->pos);
     ext->pos += ext->has_pos ? skip : 0;
@@ -152,10 +155,13 @@ static int new_table(Qcow2 *q, uint64_t index, uint64_t old, uint64_t *off, uint
         memcpy(copy, *table, q->cluster);
     }
     ret = alloc_metadata(q, 1, off);
-    if (ret == 0)
-        ret = cache_new(q, &q->l2_cache, *off, table);
     if (ret < 0)
         return ret;
+    ret = cache_new(q, &q->l2_cache, *off, table);
+    if (ret < 0) {
+        free_later(q, *off, q->cluster);
+        return ret;
+    }
     if (copy) {
         memcpy(*table, copy, q->cluster);
         free_later(q, old, q->cluster);
@@ -281,12 +287,16 @@ static int publish_packed(Qcow2 *q, uint64_t off, const Extent *place)
     return 0;
 }
 
+#define EMPTY_CUT (1u << 31) /* beside REQ_*: the entry goes, and what is below does not show */
+
 /* What an entry becomes when its cluster is to read as zeros, or is not needed any more. */
 static uint64_t emptied(const Qcow2 *q, uint64_t entry, ExtentKind kind, unsigned flags)
 {
     bool below = q->node->backing_file || q->node->backing;
     ExtentKind old = kind_of(q, entry);
 
+    if (flags & EMPTY_CUT)
+        return 0;
     if (old == EXTENT_HOLE && !below)
         return entry;
     if (old == EXTENT_HOLE && kind == EXTENT_HOLE)
@@ -338,7 +348,7 @@ static int publish_empty(Qcow2 *q, uint64_t off, uint64_t len, ExtentKind kind, 
 {
     int ret = 0;
 
-    if (q->version < 3 && (q->node->backing_file || q->node->backing))
+    if (q->version < 3 && !(flags & EMPTY_CUT) && (q->node->backing_file || q->node->backing))
         return -ENOTSUP; /* v2 cannot say "zero": the backing file would show through */
     while (len && ret == 0) {
         uint64_t part = MIN(len, l2_span(q) - off % l2_span(q));
@@ -350,6 +360,11 @@ static int publish_empty(Qcow2 *q, uint64_t off, uint64_t len, ExtentKind kind, 
         len -= part;
     }
     return ret;
+}
+
+int map_cut(Qcow2 *q, uint64_t off, uint64_t len)
+{
+    return publish_empty(q, off, len, EXTENT_HOLE, EMPTY_CUT);
 }
 
 int map_publish(Node *node, uint64_t off, uint64_t len, const Extent *place, unsigned flags)

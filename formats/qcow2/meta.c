@@ -44,22 +44,29 @@ static int grow(MetaSet *m)
     return 0;
 }
 
+static int add_key(MetaSet *m, uint64_t key)
+{
+    int ret = 2 * (m->count + 1) > m->room ? grow(m) : 0;
+
+    if (ret < 0)
+        return ret;
+    size_t i = probe(m, key);
+    m->count += !m->keys[i];
+    m->keys[i] = key;
+    return 0;
+}
+
+/* A flush frees tables without the map lock: look-ups are kept out by the lock that they hold. */
 int meta_add(Qcow2 *q, uint64_t off, uint64_t bytes)
 {
-    MetaSet *m = &q->meta;
     uint64_t first = off >> q->cluster_bits, n = div_round_up(bytes, q->cluster);
+    int ret = 0;
 
-    for (uint64_t key = first + 1; key <= first + n; key++) {
-        if (2 * (m->count + 1) > m->room) {
-            int ret = grow(m);
-            if (ret < 0)
-                return ret;
-        }
-        size_t i = probe(m, key);
-        m->count += !m->keys[i];
-        m->keys[i] = key;
-    }
-    return 0;
+    pthread_mutex_lock(&q->l2_cache.lock);
+    for (uint64_t key = first + 1; key <= first + n && ret == 0; key++)
+        ret = add_key(&q->meta, key);
+    pthread_mutex_unlock(&q->l2_cache.lock);
+    return ret;
 }
 
 /* Close the gap: later entries of the same cluster of slots move up. */
@@ -85,8 +92,10 @@ void meta_remove(Qcow2 *q, uint64_t off, uint64_t bytes)
 {
     uint64_t first = off >> q->cluster_bits, n = div_round_up(bytes, q->cluster);
 
+    pthread_mutex_lock(&q->l2_cache.lock);
     for (uint64_t key = first + 1; q->meta.room && key <= first + n; key++)
         remove_key(&q->meta, key);
+    pthread_mutex_unlock(&q->l2_cache.lock);
 }
 
 bool meta_hit(const Qcow2 *q, uint64_t off, uint64_t bytes)
@@ -134,13 +143,13 @@ int damage(Qcow2 *q, const char *fmt, ...)
     if (vasprintf(&text, fmt, ap) < 0)
         text = NULL;
     va_end(ap);
-    if (!q->broken)
-        log_warning("%s: qcow2 image is damaged: %s", node_filename(q->node), text ? text : fmt);
-    if (!q->broken && q->node->writable && q->version >= 3) {
+    if (atomic_exchange(&q->broken, true)) /* look-ups may find damage on several threads */
+        return -EIO;
+    log_warning("%s: qcow2 image is damaged: %s", node_filename(q->node), text ? text : fmt);
+    if (q->node->writable && q->version >= 3) {
         q->incompatible |= INCOMPAT_CORRUPT;
         if (header_update(q) < 0)
             log_warning("%s: cannot set the corrupt bit", node_filename(q->node));
     }
-    q->broken = true;
     return -EIO;
 }

@@ -93,8 +93,7 @@ static int qcow2_open(Node *node, Options *options, Error **err)
 
 static int qcow2_flush(Node *node)
 {
-    Qcow2 *q = node->state;
-    return q->broken ? -EIO : commit_metadata(q);
+    return commit_metadata(node->state);
 }
 
 /* Counts that were lowered by the last flush are written; nothing refers to them any more. */

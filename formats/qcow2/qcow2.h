@@ -92,7 +92,7 @@ typedef struct {
 } Slot;
 
 typedef struct Cache {
-    pthread_mutex_t lock; /* look-ups load tables on many threads */
+    pthread_mutex_t lock; /* look-ups load tables on many threads; the L2 cache's: MetaSet, too */
     Slot *slots;
     int32_t *heads;
     uint32_t count, max, hash_mask, dirty, tick, hand;
@@ -183,6 +183,8 @@ static inline bool is_metadata_aligned(const Qcow2 *q, uint64_t off)
 int header_read(Node *node, Error **err);
 int header_write(Qcow2 *q);  /* the whole header cluster, with extensions and names */
 int header_update(Qcow2 *q); /* only the fixed fields: small enough to be written at once */
+/* The same and a barrier: the image changes over to tables that are stable already. No way back. */
+int header_switch(Qcow2 *q);
 void header_free(Qcow2 *q);
 
 /* cache.c */
@@ -224,7 +226,7 @@ int alloc_packed(Qcow2 *q, uint32_t len, uint64_t *pos);
 int free_later(Qcow2 *q, uint64_t off, uint64_t bytes);
 int free_apply_pending(Qcow2 *q);
 
-/* meta.c (change; meta_hit also while looking up) */
+/* meta.c (change; meta_hit also while looking up, with the L2 cache's lock held) */
 int meta_build(Qcow2 *q);
 int meta_add(Qcow2 *q, uint64_t off, uint64_t bytes);
 void meta_remove(Qcow2 *q, uint64_t off, uint64_t bytes);
@@ -238,6 +240,8 @@ int map_extent(Node *node, uint64_t off, uint64_t len, Extent *ext);
 int map_reserve(Node *node, uint64_t off, uint64_t len, Extent *place);
 int map_publish(Node *node, uint64_t off, uint64_t len, const Extent *place, unsigned flags);
 int map_release(Node *node, const Extent *place);
+/* Nothing is at these whole clusters, beyond the disk's new end (where no backing file shows) */
+int map_cut(Qcow2 *q, uint64_t off, uint64_t len);
 /* Where the compressed cluster of an L2 entry lies */
 void packed_place(const Qcow2 *q, uint64_t entry, uint64_t *pos, uint32_t *len);
 
@@ -256,6 +260,8 @@ int tree_drop(Qcow2 *q, const uint64_t *l1, uint32_t size);
 int tree_fix_copied(Qcow2 *q);
 /* Make `l1` (`size` entries, already written to `off`) the active table in memory. */
 int l1_adopt(Qcow2 *q, uint64_t *l1, uint32_t size, uint64_t off);
+/* Space for an L1 table; an empty one needs none. */
+int l1_alloc(Qcow2 *q, uint32_t size, uint64_t *off);
 /* A new, longer place for the active table; commits, and switches the header over. */
 int l1_move(Qcow2 *q, uint32_t size);
 

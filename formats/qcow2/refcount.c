@@ -161,7 +161,10 @@ static int reftable_grow(Qcow2 *q, uint64_t index)
     memset(table + q->reftable_size, 0, (want - q->reftable_size) * 8);
     q->reftable = table;
     q->reftable_size = (uint32_t)want;
-    return reftable_move(q);
+    int ret = reftable_move(q);
+    if (ret < 0)
+        q->broken = true; /* in memory the table is longer than on disk: its end would be lost */
+    return ret;
 }
 
 /* A block for range `index`, placed at the free cluster `at`, which is covered or in that range. */
@@ -232,10 +235,13 @@ int alloc_clusters(Qcow2 *q, uint64_t n, uint64_t *off)
         return ret;
     if (meta_hit(q, first << q->cluster_bits, n << q->cluster_bits))
         return damage(q, "cluster %" PRIu64 " holds metadata, but its reference count is 0", first);
-    for (; done < n && ret == 0; done++)
-        ret = refcount_add(q, first + done, 1);
-    if (ret < 0)
+    while (done < n && (ret = refcount_add(q, first + done, 1)) == 0)
+        done++;
+    if (ret < 0) {
+        if (done)
+            free_later(q, first << q->cluster_bits, done << q->cluster_bits);
         return ret;
+    }
     q->free_hint = first + n;
     q->high_water = MAX(q->high_water, first + n);
     *off = first << q->cluster_bits;
@@ -293,9 +299,7 @@ static int reftable_move(Qcow2 *q)
     q->reftable_offset = off;
     q->reftable_clusters = clusters;
     q->reftable_dirty = false;
-    ret = header_update(q);
-    if (ret == 0)
-        ret = barrier(q);
+    ret = header_switch(q);
     meta_remove(q, old, bytes);
     return ret < 0 || bytes == 0 ? ret : free_later(q, old, bytes);
 }

@@ -188,19 +188,25 @@ static int settle(Qcow2 *q)
     return ret == 0 ? barrier(q) : ret;
 }
 
-/* The header takes the new table over; the old one is freed. */
-static int table_switch(Qcow2 *q, uint64_t off, uint64_t bytes)
+/*
+ * The list as it is in memory becomes the image's; the old table is freed. If it fails and the
+ * image is not broken, the caller takes its change of the list back.
+ */
+static int table_replace(Qcow2 *q)
 {
-    uint64_t old = q->snapshots_offset, old_bytes = q->snapshots_bytes;
-    int ret = settle(q);
+    uint64_t old = q->snapshots_offset, old_bytes = q->snapshots_bytes, off, bytes;
+    int ret = table_write(q, &off, &bytes);
 
-    if (ret < 0)
+    if (ret == 0)
+        ret = settle(q);
+    if (ret < 0) {
+        if (off)
+            free_later(q, off, bytes);
         return ret;
+    }
     q->snapshots_offset = off;
     q->snapshots_bytes = bytes;
-    ret = header_update(q);
-    if (ret == 0)
-        ret = barrier(q);
+    ret = header_switch(q);
     if (ret == 0 && old_bytes)
         ret = free_later(q, old, old_bytes);
     return ret;
@@ -270,15 +276,22 @@ int snapshot_list(Node *node, SnapshotInfo **list, size_t *count, Error **err)
     return 0;
 }
 
+/* The copy is not needed: counts and flags as before. What fails of this leaves leaks. */
+static void drop_copy(Qcow2 *q, const Snapshot *s)
+{
+    if (tree_drop(q, q->l1, q->l1_size) == 0 && s->l1_size &&
+        free_later(q, s->l1_offset, 8 * (uint64_t)s->l1_size) == 0)
+        finish(q);
+}
+
 /* Copy the active L1 table, with one reference more to all that it refers to. */
 static int copy_active(Qcow2 *q, Snapshot *s)
 {
     AUTO_FREE uint64_t *copy = malloc(8 * (size_t)q->l1_size + 1);
-    uint64_t n = MAX(div_round_up(8 * (uint64_t)q->l1_size, q->cluster), UINT64_C(1));
     int ret = copy ? settle(q) : -ENOMEM;
 
     if (ret == 0)
-        ret = alloc_metadata(q, n, &s->l1_offset);
+        ret = l1_alloc(q, q->l1_size, &s->l1_offset);
     if (ret < 0)
         return ret;
     s->l1_size = q->l1_size;
@@ -286,16 +299,20 @@ static int copy_active(Qcow2 *q, Snapshot *s)
     ret = l1_write_table(q, copy, q->l1_size, s->l1_offset);
     if (ret == 0)
         ret = tree_hold(q, q->l1, q->l1_size);
+    if (ret < 0 && s->l1_size)
+        free_later(q, s->l1_offset, 8 * (uint64_t)s->l1_size);
     if (ret < 0)
-        free_later(q, s->l1_offset, n << q->cluster_bits);
-    return ret == 0 ? tree_fix_copied(q) : ret;
+        return ret;
+    ret = tree_fix_copied(q);
+    if (ret < 0)
+        drop_copy(q, s);
+    return ret;
 }
 
 int snapshot_create(Node *node, const SnapshotInfo *info, Error **err)
 {
     Qcow2 *q = node->state;
     Snapshot s = { .info = *info };
-    uint64_t off, bytes;
 
     if (q->snapshot_count >= QCOW2_MAX_SNAPSHOTS)
         return error_set(err, -EFBIG, "there are %d snapshots already", QCOW2_MAX_SNAPSHOTS);
@@ -308,16 +325,20 @@ int snapshot_create(Node *node, const SnapshotInfo *info, Error **err)
     s.info.id = info->id ? strdup(info->id) : next_id(q);
     s.info.name = strdup(info->name);
     s.info.disk_size = node->size;
-    int ret = copy_active(q, &s);
+    int ret = s.info.id && s.info.name ? copy_active(q, &s) : -ENOMEM;
+    if (ret == 0) {
+        q->snapshots[q->snapshot_count++] = s;
+        ret = table_replace(q);
+        if (ret < 0) {
+            q->snapshot_count--;
+            drop_copy(q, &s);
+        }
+    }
     if (ret < 0) {
         snapshot_clear(&s);
         return explain(ret, "create the snapshot", err);
     }
-    q->snapshots[q->snapshot_count++] = s;
-    ret = table_write(q, &off, &bytes);
-    if (ret == 0)
-        ret = table_switch(q, off, bytes);
-    if (ret == 0 && info->vm_state_size) { /* it belongs to the snapshot alone now */
+    if (info->vm_state_size) { /* it belongs to the snapshot alone now */
         Extent hole = { .kind = EXTENT_HOLE };
 
         ret = map_publish(node, max_l1_entries(q, node->size) * l2_span(q),
@@ -331,12 +352,12 @@ int snapshot_create(Node *node, const SnapshotInfo *info, Error **err)
 /* The active table becomes `l1`, written to a place of its own. */
 static int switch_active(Qcow2 *q, uint64_t *l1, uint32_t size, uint64_t disk_size)
 {
-    uint64_t n = MAX(div_round_up(8 * (uint64_t)size, q->cluster), UINT64_C(1)), off;
+    uint64_t off;
     AUTO_FREE uint64_t *new = l1;
     AUTO_FREE uint64_t *old = malloc(8 * (size_t)q->l1_size + 1);
     uint64_t old_off = q->l1_offset, old_bytes = 8 * (uint64_t)q->l1_size;
     uint32_t old_size = q->l1_size;
-    int ret = old ? alloc_metadata(q, n, &off) : -ENOMEM;
+    int ret = old ? l1_alloc(q, size, &off) : -ENOMEM;
 
     if (ret < 0)
         return ret;
@@ -346,16 +367,20 @@ static int switch_active(Qcow2 *q, uint64_t *l1, uint32_t size, uint64_t disk_si
     ret = l1_write_table(q, new, size, off);
     if (ret == 0)
         ret = tree_hold(q, new, size);
-    if (ret == 0)
+    if (ret == 0) {
         ret = settle(q);
-    if (ret == 0)
-        ret = l1_adopt(q, take(&new), size, off);
-    if (ret < 0)
+        if (ret == 0)
+            ret = l1_adopt(q, take(&new), size, off);
+        if (ret < 0 && new)
+            tree_drop(q, new, size);
+    }
+    if (ret < 0) {
+        if (size)
+            free_later(q, off, 8 * (uint64_t)size);
         return ret;
+    }
     q->node->size = disk_size;
-    ret = header_update(q);
-    if (ret == 0)
-        ret = barrier(q);
+    ret = header_switch(q);
     if (ret == 0)
         ret = tree_drop(q, old, old_size);
     if (ret == 0 && old_bytes)
@@ -384,21 +409,24 @@ int snapshot_delete(Node *node, const char *id_or_name, Error **err)
     Qcow2 *q = node->state;
     Snapshot *s = find(q, id_or_name), gone;
     AUTO_FREE uint64_t *l1 = NULL;
-    uint64_t off, bytes;
 
     if (!s)
         return not_found(id_or_name, err);
     int ret = l1_read(q, s->l1_offset, s->l1_size, &l1);
     if (ret < 0)
         return explain(ret, "read the snapshot's table", err);
+    size_t behind = (size_t)(q->snapshots + q->snapshot_count - (s + 1)) * sizeof(*s);
     gone = *s;
-    memmove(s, s + 1, (size_t)(q->snapshots + q->snapshot_count - (s + 1)) * sizeof(*s));
+    memmove(s, s + 1, behind);
     q->snapshot_count--;
-    ret = table_write(q, &off, &bytes);
-    if (ret == 0)
-        ret = table_switch(q, off, bytes);
-    if (ret == 0)
-        ret = tree_drop(q, l1, gone.l1_size);
+    ret = table_replace(q);
+    if (ret < 0) { /* it is still there */
+        memmove(s + 1, s, behind);
+        *s = gone;
+        q->snapshot_count++;
+        return explain(ret, "delete the snapshot", err);
+    }
+    ret = tree_drop(q, l1, gone.l1_size);
     if (ret == 0 && gone.l1_size)
         ret = free_later(q, gone.l1_offset, 8 * (uint64_t)gone.l1_size);
     snapshot_clear(&gone);

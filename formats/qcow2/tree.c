@@ -195,18 +195,26 @@ int l1_adopt(Qcow2 *q, uint64_t *l1, uint32_t size, uint64_t off)
     return 0;
 }
 
+int l1_alloc(Qcow2 *q, uint32_t size, uint64_t *off)
+{
+    *off = 0;
+    return size ? alloc_metadata(q, div_round_up(8 * (uint64_t)size, q->cluster), off) : 0;
+}
+
 int l1_move(Qcow2 *q, uint32_t size)
 {
     uint64_t old = q->l1_offset, old_bytes = 8 * (uint64_t)q->l1_size, off;
     int ret = commit_metadata(q);
 
     if (ret == 0)
-        ret = alloc_metadata(q, div_round_up(8 * (uint64_t)size, q->cluster), &off);
+        ret = l1_alloc(q, size, &off);
     if (ret < 0)
         return ret;
     uint64_t *l1 = calloc(size ? size : 1, 8);
-    if (!l1)
+    if (!l1) {
+        free_later(q, off, 8 * (uint64_t)size);
         return -ENOMEM;
+    }
     memcpy(l1, q->l1, old_bytes);
     uint64_t *before = q->l1;
     q->l1 = l1; /* keeps the "copied" flags in what is written */
@@ -222,10 +230,11 @@ int l1_move(Qcow2 *q, uint32_t size)
         ret = l1_adopt(q, l1, size, off);
     else
         free(l1);
-    if (ret == 0)
-        ret = header_update(q);
-    if (ret == 0)
-        ret = barrier(q);
+    if (ret < 0) {
+        free_later(q, off, 8 * (uint64_t)size);
+        return ret;
+    }
+    ret = header_switch(q);
     if (ret == 0 && old_bytes)
         ret = free_later(q, old, old_bytes);
     return ret;

@@ -19,11 +19,11 @@ typedef struct CopyJob {
     bool target_is_zero; /* the target reads as zeros: zeros need not be written */
     bool full;           /* zeros are written as data, too: the target becomes fully allocated */
     bool compressed;     /* target clusters are stored compressed */
-    bool out_of_order;
-    bool salvage;       /* what cannot be read becomes zeros, and a report */
-    uint64_t sparse;    /* shortest run of zeros in data that is not written as data; 0: none */
-    unsigned workers;   /* 0: a sensible number */
-    Progress *progress; /* steps are bytes of len; may be NULL */
+    bool out_of_order;   /* write each piece as soon as it is there: the layout is left to chance */
+    bool salvage;        /* what cannot be read becomes zeros, and a report */
+    uint64_t sparse;     /* shortest run of zeros in data that is not written as data; 0: none */
+    unsigned workers;    /* 0: a sensible number */
+    Progress *progress;  /* steps are bytes of len; may be NULL */
     void (*report)(void *opaque, const char *line); /* with salvage; may be NULL */
     void *opaque;
 } CopyJob;
@@ -31,7 +31,7 @@ typedef struct CopyJob {
 /* -ECANCELED if the progress was cancelled; else the first error, with the offset in *err. */
 int copy_run(const CopyJob *job, Error **err);
 
-/* A size for requests that suits both nodes: a multiple of the target's cluster, about 2 MiB. */
+/* A size for requests that suits both nodes: a multiple of the target's cluster, about 1 MiB. */
 uint64_t copy_chunk_size(Node *dst);
 
 #endif

@@ -307,11 +307,35 @@ int node_discard_mapped(Node *node, uint64_t off, uint64_t len)
 
 /* ---- compressed clusters ------------------------------------------------------------------- */
 
-static int write_packed(Node *node, const uint8_t *packed, size_t packed_len, uint64_t off)
+int node_pack(Node *node, const void *buf, size_t len, void *packed, size_t *packed_len)
+{
+    AUTO_FREE uint8_t *padded = NULL;
+    int ret;
+
+    if (!node->driver->pack)
+        return -ENOTSUP;
+    if (len < node->cluster) { /* the image's short last one is compressed with zeros behind it */
+        padded = calloc(1, node->cluster);
+        if (!padded)
+            return -ENOMEM;
+        memcpy(padded, buf, len);
+        buf = padded;
+    }
+    ret = node->driver->pack(node, buf, node->cluster, packed, packed_len);
+    if (ret == -ENOSPC)
+        *packed_len = 0;
+    return ret == -ENOSPC ? 0 : ret;
+}
+
+int node_pwrite_packed(Node *node, const void *packed, size_t packed_len, uint64_t off)
 {
     Extent place = { .kind = EXTENT_PACKED, .packed_len = (uint32_t)packed_len };
     RangeLock lock;
 
+    if (!node->writable)
+        return -EACCES;
+    if (off % node->cluster || off >= node->size || packed_len >= node->cluster)
+        return -EINVAL;
     range_acquire(&node->ranges, &lock, off, off + node->cluster, true);
     int ret = reserve(node, off, packed_len, &place);
     if (ret == 0) {
@@ -325,25 +349,15 @@ static int write_packed(Node *node, const uint8_t *packed, size_t packed_len, ui
     return ret;
 }
 
-/* One cluster; the image's short last one is compressed with zeros behind it. */
-static int write_compressed(Node *node, const uint8_t *buf, size_t len, uint64_t off)
+static int write_compressed(Node *node, const uint8_t *buf, size_t len, uint64_t off, void *packed)
 {
-    AUTO_FREE uint8_t *packed = malloc(node->cluster);
-    AUTO_FREE uint8_t *padded = NULL;
-    size_t packed_len = node->cluster;
-    const uint8_t *plain = buf;
+    size_t packed_len;
+    int ret = node_pack(node, buf, len, packed, &packed_len);
 
-    if (len < node->cluster) {
-        plain = padded = calloc(1, node->cluster);
-        if (padded)
-            memcpy(padded, buf, len);
-    }
-    if (!packed || !plain)
-        return -ENOMEM;
-    int ret = node->driver->pack(node, plain, node->cluster, packed, &packed_len);
-    if (ret == -ENOSPC)
-        return node_pwrite(node, buf, len, off);
-    return ret < 0 ? ret : write_packed(node, packed, packed_len, off);
+    if (ret < 0)
+        return ret;
+    return packed_len ? node_pwrite_packed(node, packed, packed_len, off)
+                      : node_pwrite(node, buf, len, off);
 }
 
 int node_pwrite_compressed(Node *node, const void *buf, size_t len, uint64_t off)
@@ -358,10 +372,13 @@ int node_pwrite_compressed(Node *node, const void *buf, size_t len, uint64_t off
     if (off % node->cluster || off > node->size || len > node->size - off ||
         (len % node->cluster && off + len != node->size))
         return -EINVAL;
+    AUTO_FREE uint8_t *packed = malloc(node->cluster);
+    if (!packed)
+        return -ENOMEM;
     while (len && ret == 0) {
         size_t part = MIN(len, (size_t)node->cluster);
 
-        ret = write_compressed(node, p, part, off);
+        ret = write_compressed(node, p, part, off, packed);
         p += part;
         off += part;
         len -= part;

@@ -117,6 +117,14 @@ int node_flush(Node *node);
  */
 int node_pwrite_compressed(Node *node, const void *buf, size_t len, uint64_t off);
 
+/*
+ * The same in two steps, so that the first can run on many threads while the second keeps an
+ * order. node_pack() compresses one cluster (or the short last one) into `packed`, which has room
+ * for a cluster; *packed_len is 0 if it does not shrink and should be written plainly.
+ */
+int node_pack(Node *node, const void *buf, size_t len, void *packed, size_t *packed_len);
+int node_pwrite_packed(Node *node, const void *packed, size_t packed_len, uint64_t off);
+
 /* ---- extents ------------------------------------------------------------------------------- */
 
 typedef enum {

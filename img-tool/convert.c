@@ -227,7 +227,7 @@ static int copy_sources(Convert *c, Progress *progress)
             .target_is_zero = c->target_is_zero,
             .full = c->sparse == 0,
             .compressed = c->compressed,
-            .out_of_order = c->out_of_order || c->compressed,
+            .out_of_order = c->out_of_order,
             .salvage = c->salvage,
             .sparse = c->sparse,
             .workers = (unsigned)c->workers,

@@ -20,8 +20,11 @@ CPPFLAGS += -I. -I$(O)/gen -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 CFLAGS   += -std=gnu17 $(OPT) -g -Wall -Wextra -Werror -fno-strict-aliasing -fwrapv -pthread \
             $(SAN:%=-fsanitize=%) $(if $(SAN),-fno-omit-frame-pointer -fno-sanitize-recover=all)
 LDFLAGS  += -pthread -Wl,--as-needed $(SAN:%=-fsanitize=%)
-LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
-CPPFLAGS += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDLIBS   += $(PKG_LIBS) -lm
+CPPFLAGS += $(PKG_CFLAGS)
+# Asked once, and not before the first recipe needs it: `deps` may have to install pkg-config.
+PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null))$(PKG_LIBS)
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null))$(PKG_CFLAGS)
 
 # Folders in dependency order: a folder includes only from itself and from those before it.
 TOOL_DIRS := base block formats
@@ -39,8 +42,15 @@ EMU_LIB  := $(O)/libemulator.a
 PROGRAMS := $(patsubst %/main.c,$(BIN)/%,$(wildcard img-tool/main.c emulator/main.c))
 UNIT     := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/*.c))
 
+# As many jobs as there are processors, unless -j says otherwise.
+ifeq ($(MAKELEVEL)$(filter clean,$(MAKECMDGOALS)),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
+else ifneq ($(filter clean,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
+
 .DEFAULT_GOAL := all
-.PHONY: all deps check check-quick unit guest demo bench fuzz fuzz-build lint install clean help
+.PHONY: FORCE all deps check check-quick unit guest demo bench fuzz fuzz-build lint install clean help
 .SECONDARY:
 
 all: $(PROGRAMS)                   ## build bin/img-tool and bin/emulator
@@ -60,7 +70,12 @@ $(O)/%.a:
 	@rm -f $@
 	@ar rcsD $@ $^
 
-$(O)/%.o: %.c
+# Rewritten when a flag changes: everything is compiled anew then.
+$(O)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS)' >$@
+
+$(O)/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	@echo '  CC  $<'
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
@@ -90,12 +105,18 @@ DEPS_BUILD := gcc make pkg-config zlib1g-dev liblzma-dev libzstd-dev libdeflate-
               libcurl4-openssl-dev libjansson-dev
 DEPS_RUN   := seabios
 DEPS_GUEST := busybox-static syslinux syslinux-common isolinux xorriso mtools e2fsprogs fdisk cpio kmod
-DEPS_TEST  := libcmocka-dev libcapstone-dev qemu-utils qemu-system-x86 grub-rescue-pc memtest86+ \
+DEPS_TEST  := libcmocka-dev libcapstone-dev nasm qemu-utils qemu-system-x86 grub-rescue-pc memtest86+ \
               debian-installer-12-netboot-amd64 clang libclang-rt-14-dev clang-format cppcheck perl
-DEPS       := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_GUEST) $(DEPS_TEST)
+# The demo needs neither the tests' tools nor the peers that they compare with.
+DEPS       := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_GUEST) $(if $(filter-out demo guest,$(MAKECMDGOALS)),$(DEPS_TEST))
 
 deps:                              ## install the Debian packages that are missing
 	@tests/deps $(DEPS)
+
+# A plain `make` installs nothing; the targets that do must do it before anything is compiled.
+ifneq ($(filter check demo guest bench fuzz,$(MAKECMDGOALS)),)
+$(O)/flags: | deps
+endif
 
 # --- fuzzing: clang's libFuzzer, one program a parser -------------------------------------------
 FUZZ_TIME ?= 600

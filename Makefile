@@ -86,19 +86,19 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(EMU_LIB) $(IMG_LIB) $(TOOL_LIB)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 check: deps all unit guest         ## build and run every test (TAP)
-	tests/run $(O) $(BIN)
+	@tests/run $(O) $(BIN)
 
 check-quick: all unit              ## the unit and command line tests only
-	tests/run $(O) $(BIN) --quick
+	@tests/run $(O) $(BIN) --quick
 
 guest: deps                        ## a small Linux guest from Debian packages, in o/guest
-	tests/guest/linux/build o/guest
+	@tests/guest/linux/build o/guest
 
 demo: deps all guest               ## boot Linux from an overlay, break it, revert it
-	tests/guest/linux/demo $(BIN) o/guest
+	@tests/guest/linux/demo $(BIN) o/guest
 
 bench: deps all guest              ## measure us against the installed peers, alternately
-	tests/bench/run $(BIN) o/guest
+	@tests/bench/run $(BIN) o/guest
 
 # --- packages that a fresh Debian machine lacks ------------------------------------------------
 DEPS_BUILD := gcc make pkg-config zlib1g-dev liblzma-dev libzstd-dev libdeflate-dev libssl-dev \
@@ -124,7 +124,7 @@ FUZZ      := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/*.c))
 
 fuzz: deps all                     ## each fuzz target for FUZZ_TIME seconds
 	@$(MAKE) --no-print-directory CC=clang OPT=-O1 SAN=address,undefined,fuzzer-no-link O=o/fuzz fuzz-build
-	tests/fuzz/run $(FUZZ_TIME)
+	@tests/fuzz/run $(FUZZ_TIME)
 
 fuzz-build: $(FUZZ)
 $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(EMU_LIB) $(IMG_LIB) $(TOOL_LIB)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "emulator/machine.h"
 #include "emulator/monitor/monitor.h"
@@ -17,10 +18,15 @@ static void mux_quit(void *opaque)
     machine_exit(opaque, 0);
 }
 
-static void say_how_to_leave(void)
+static const char how_to_leave[] =
+    "emulator: Ctrl-A x quits, Ctrl-A c switches to the monitor and back, Ctrl-A h helps";
+
+/* The firmware clears the screen, so on a terminal that is said again. */
+static void say_how_to_leave(CharMux *mux)
 {
-    fputs("emulator: Ctrl-A x quits, Ctrl-A c switches to the monitor and back, Ctrl-A h helps\r\n",
-          stderr);
+    fprintf(stderr, "%s\r\n", how_to_leave);
+    if (isatty(STDOUT_FILENO))
+        char_mux_hint(mux, how_to_leave);
 }
 
 static void add_monitor(Machine *m, Chardev *chr)
@@ -49,7 +55,7 @@ static int open_mux(Machine *m, const char *spec, Chardev **line, Error **err)
     *line = char_mux_add(mux);
     add_monitor(m, char_mux_add(mux));
     if (terminal)
-        say_how_to_leave();
+        say_how_to_leave(mux);
     return 0;
 }
 

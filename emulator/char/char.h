@@ -44,6 +44,8 @@ typedef struct CharMux CharMux;
 
 /* Takes the back end. `quit` is called for Ctrl-A x. */
 CharMux *char_mux_new(CharBackend *base, void (*quit)(void *opaque), void *opaque);
+/* One line for the bottom of a terminal, shown when the guest clears it, until the user types. */
+void char_mux_hint(CharMux *mux, const char *hint);
 void char_mux_close(CharMux *mux);
 
 /* Another line that shares the terminal; the first one added has the focus. */

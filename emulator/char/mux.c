@@ -5,6 +5,7 @@
  * of all lines goes out as it comes; input goes to the line that has the focus. Ctrl-A is the
  * escape key: x quits, c changes the focus, b sends a break, h helps, Ctrl-A is sent as it is.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/math.h"
@@ -23,7 +24,9 @@ struct CharMux {
     CharBackend *base;
     MuxLine lines[MUX_LINES];
     unsigned n_lines, focus;
-    bool escaped; /* the last byte was the escape key */
+    bool escaped;       /* the last byte was the escape key */
+    const char *hint;   /* shown again when the guest clears the screen; NULL: not any more */
+    unsigned n_matched; /* bytes of clear_screen that went out last */
     void (*quit)(void *opaque);
     void *quit_opaque;
 };
@@ -35,11 +38,40 @@ static const char help_text[] = "\r\n"
                                 "Ctrl-A b    send a break\r\n"
                                 "Ctrl-A Ctrl-A    send Ctrl-A\r\n";
 
+/* ECMA-48: erase all of the page. */
+static const char clear_screen[] = "\033[2J";
+
+static bool clears_screen(CharMux *mux, const uint8_t *buf, size_t len)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < len; i++) {
+        if (buf[i] != clear_screen[mux->n_matched])
+            mux->n_matched = 0;
+        mux->n_matched += buf[i] == clear_screen[mux->n_matched];
+        found |= clear_screen[mux->n_matched] == 0;
+        mux->n_matched %= sizeof(clear_screen) - 1;
+    }
+    return found;
+}
+
+/* On the terminal's last line, from where the guest's output scrolls it away. */
+static void show_hint(CharMux *mux)
+{
+    char text[256];
+    int n = snprintf(text, sizeof(text), "\0337\033[999;1H%s\0338", mux->hint);
+
+    chardev_write(&mux->base->chr, (const uint8_t *)text, MIN((size_t)n, sizeof(text) - 1));
+}
+
 static size_t line_write(Chardev *chr, const uint8_t *buf, size_t len)
 {
-    MuxLine *line = (MuxLine *)chr;
+    CharMux *mux = ((MuxLine *)chr)->mux;
+    size_t done = chardev_write(&mux->base->chr, buf, len);
 
-    return chardev_write(&line->mux->base->chr, buf, len);
+    if (mux->hint && clears_screen(mux, buf, done))
+        show_hint(mux);
+    return done;
 }
 
 /* Hand over what was kept, oldest first. */
@@ -114,6 +146,7 @@ static void mux_receive(void *opaque, const uint8_t *buf, size_t len)
 {
     CharMux *mux = opaque;
 
+    mux->hint = NULL;
     for (size_t i = 0; i < len; i++) {
         if (mux->escaped)
             mux_command(mux, buf[i]);
@@ -157,6 +190,11 @@ CharMux *char_mux_new(CharBackend *base, void (*quit)(void *opaque), void *opaqu
     mux->quit_opaque = opaque;
     chardev_attach(&base->chr, &mux_front, mux);
     return mux;
+}
+
+void char_mux_hint(CharMux *mux, const char *hint)
+{
+    mux->hint = hint;
 }
 
 void char_mux_close(CharMux *mux)

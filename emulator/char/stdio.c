@@ -2,7 +2,7 @@
  * stdio.c - the terminal (or whatever standard input and output are) as a character device.
  *
  * A terminal is put into raw mode and given back as it was on every way out, also from a fatal
- * signal: char_stdio_restore() only makes one system call.
+ * signal: char_stdio_restore() makes nothing but system calls.
  */
 #include <errno.h>
 #include <signal.h>
@@ -16,11 +16,20 @@ static struct termios saved, raw;
 static volatile sig_atomic_t changed; /* the terminal is in raw mode now */
 static bool in_use;
 
+/*
+ * What a guest leaves behind: SeaBIOS turns off the wrapping of long lines for ever (DECAWM), and
+ * many a screen ends in colour.
+ */
+static const char sane_screen[] = "\033[?7h\033[0m";
+
 void char_stdio_restore(void)
 {
-    if (changed)
-        tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+    if (!changed)
+        return;
     changed = 0;
+    tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+    if (isatty(STDOUT_FILENO) && write(STDOUT_FILENO, sane_screen, sizeof(sane_screen) - 1) < 0)
+        return; /* hung up: nothing to clean */
 }
 
 void char_stdio_reapply(void)

@@ -124,13 +124,11 @@ static void schedule(Pit *pit)
         timer_del(&pit->timer);
         return;
     }
-    int64_t when = c->start + clock_ticks_ns(at, PIT_HZ);
-    if (periodic(c) && pit->rises < ticks(pit, c) / c->reload) {
-        int64_t soon = clock_now(pit->clock) + clock_ticks_ns(c->reload, PIT_HZ) / CATCH_UP_SPEED;
-
-        when = soon < when ? soon : when;
-    }
-    timer_mod(&pit->timer, when);
+    if (periodic(c) && pit->rises < ticks(pit, c) / c->reload) /* never two at once: one was lost */
+        timer_mod(&pit->timer,
+                  clock_now(pit->clock) + clock_ticks_ns(c->reload, PIT_HZ) / CATCH_UP_SPEED);
+    else
+        timer_mod(&pit->timer, c->start + clock_ticks_ns(at, PIT_HZ));
 }
 
 /* The guest was told of one more rise; what it missed by far too much is forgotten. */

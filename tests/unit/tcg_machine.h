@@ -276,7 +276,7 @@ UNUSED static RunResult machine_run_ms(Machine *m, unsigned ms)
 
 UNUSED static RunResult machine_run(Machine *m)
 {
-    return machine_run_ms(m, 10000);
+    return machine_run_ms(m, 60000);
 }
 
 /* -- x86 */

@@ -177,8 +177,6 @@ void x86_disas(const X86Insn *in, uint64_t pc, char *out, size_t len);
 /* Integer tables (rows-*.c). */
 extern const X86Row x86_one_byte[256], x86_0f[256], x86_0f38[256], x86_0f3a[256];
 
-extern const X86Row x86_base_moves[8]; /* F3 0F AE with a register: RDFSBASE .. */
-
 /* Tables of extensions; first index: mandatory prefix none, 66, F3, F2. */
 extern const X86Row x86_x87[9]; /* opcodes D8 to DF, and 9B (WAIT) last */
 extern const X86Row x86_sse_0f[4][256], x86_sse_0f38[4][256], x86_sse_0f3a[4][256];

@@ -40,16 +40,15 @@ void tr_movs(Trans *t), tr_stos(Trans *t), tr_lods(Trans *t), tr_scas(Trans *t),
     tr_ins(Trans *t), tr_outs(Trans *t);
 /* system.c */
 void tr_cld(Trans *t), tr_std(Trans *t), tr_cli(Trans *t), tr_xgetbv(Trans *t), tr_xsetbv(Trans *t),
-    tr_fence(Trans *t), tr_hlt(Trans *t), tr_monitor(Trans *t), tr_mwait(Trans *t),
-    tr_rdtsc(Trans *t), tr_rdtscp(Trans *t), tr_rdpid(Trans *t), tr_in(Trans *t), tr_out(Trans *t),
+    tr_hlt(Trans *t), tr_monitor(Trans *t), tr_mwait(Trans *t), tr_rdtsc(Trans *t),
+    tr_rdtscp(Trans *t), tr_rdpid(Trans *t), tr_in(Trans *t), tr_out(Trans *t),
     tr_store_table(Trans *t), tr_load_table(Trans *t), tr_sldt(Trans *t), tr_str(Trans *t),
     tr_smsw(Trans *t), tr_lar(Trans *t), tr_lsl(Trans *t), tr_arpl(Trans *t), tr_invlpg(Trans *t),
     tr_invpcid(Trans *t), tr_read_cr(Trans *t), tr_write_cr(Trans *t), tr_read_dr(Trans *t),
-    tr_write_dr(Trans *t), tr_read_base(Trans *t), tr_write_base(Trans *t), tr_syscall(Trans *t),
-    tr_sysret(Trans *t), tr_sysenter(Trans *t), tr_sysexit(Trans *t), tr_sti(Trans *t),
-    tr_swapgs(Trans *t), tr_clts(Trans *t), tr_wbinvd(Trans *t), tr_rdmsr(Trans *t),
-    tr_wrmsr(Trans *t), tr_rdpmc(Trans *t), tr_cpuid(Trans *t), tr_clac(Trans *t),
-    tr_stac(Trans *t), tr_lldt(Trans *t), tr_ltr(Trans *t), tr_verr(Trans *t), tr_verw(Trans *t),
-    tr_lmsw(Trans *t);
+    tr_write_dr(Trans *t), tr_syscall(Trans *t), tr_sysret(Trans *t), tr_sysenter(Trans *t),
+    tr_sysexit(Trans *t), tr_sti(Trans *t), tr_swapgs(Trans *t), tr_clts(Trans *t),
+    tr_wbinvd(Trans *t), tr_rdmsr(Trans *t), tr_wrmsr(Trans *t), tr_rdpmc(Trans *t),
+    tr_cpuid(Trans *t), tr_clac(Trans *t), tr_stac(Trans *t), tr_lldt(Trans *t), tr_ltr(Trans *t),
+    tr_verr(Trans *t), tr_verw(Trans *t), tr_lmsw(Trans *t);
 
 #endif

@@ -74,16 +74,6 @@ static const X86Row group9[8] = {
     [7] = { BY_MOD(group9_7) },
 };
 
-/* Group 15 (0F AE) is a row of the vector tables but for these register forms with F3. */
-#define BASE_MOVE(name, emit, seg)                                                                 \
-    { name, emit, { Ey }, X86_ONLY64, seg, X86_FEATURE(feat_7_ebx, 0) }
-const X86Row x86_base_moves[8] = {
-    BASE_MOVE("rdfsbase", tr_read_base, SEG_FS),
-    BASE_MOVE("rdgsbase", tr_read_base, SEG_GS),
-    BASE_MOVE("wrfsbase", tr_write_base, SEG_FS),
-    BASE_MOVE("wrgsbase", tr_write_base, SEG_GS),
-};
-
 static const X86Row b8_prefix[4] = {
     [2] = { "popcnt", tr_count_bits, { Gv, Ev }, 0, IR_popcnt, X86_FEATURE(feat_1_ecx, 23) },
 };

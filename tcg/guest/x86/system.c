@@ -67,11 +67,6 @@ void tr_xsetbv(Trans *t)
         tr_ud(t);
 }
 
-void tr_fence(Trans *t)
-{
-    tr_op(t, IR_fence, IR_64, REF_NONE, REF_NONE, REF_NONE);
-}
-
 void tr_hlt(Trans *t)
 {
     tr_call0(t, &x86_h_hlt, tr_k(t, t->next), REF_NONE, REF_NONE);
@@ -285,20 +280,6 @@ void tr_write_dr(Trans *t)
 }
 
 /* rdfsbase rdgsbase: arg is the segment */
-void tr_read_base(Trans *t)
-{
-    IrRef seg = tr_k(t, t->in.row->arg);
-
-    tr_put(t, 0, tr_call(t, &x86_h_read_base, seg, REF_NONE, REF_NONE));
-}
-
-void tr_write_base(Trans *t)
-{
-    IrRef v = tr_copy(t, tr_size(t, 0), tr_get(t, 0));
-
-    tr_call0(t, &x86_h_write_base, tr_k(t, t->in.row->arg), v, REF_NONE);
-}
-
 /* -- fast system calls */
 
 void tr_syscall(Trans *t)

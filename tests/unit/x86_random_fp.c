@@ -407,6 +407,12 @@ static void forget_mask(uint8_t *memory)
             put_le32(memory + i, 0xffff);
 }
 
+/* The host took a value into MXCSR that is #GP for the guest's model: what follows says nothing. */
+static bool host_only_mxcsr(void)
+{
+    return !test.native.signal && get_le32(test.native.fx + FX_MXCSR) & ~0xffffu;
+}
+
 /* Length of the complaint. */
 static int compare(const Machine *m, RunResult result)
 {
@@ -415,6 +421,8 @@ static int compare(const Machine *m, RunResult result)
     uint64_t rip = x->c.pc - (result == RUN_HALTED), flags = cpu_flags(&x->c);
     int n = 0;
 
+    if (host_only_mxcsr())
+        return 0;
     if ((result == RUN_SHUTDOWN) != (s->signal != 0))
         n = say(n, "signal %d, run result %d; ", s->signal, result);
     if (rip != s->rip)

@@ -30,6 +30,9 @@ typedef struct {
     int fd; /* plus one: zeroed state is "none" */
     bool device, direct;
     _Atomic bool no_punch, no_zero_range; /* learned: the file system cannot */
+    pthread_mutex_t seek_lock;
+    uint64_t seek_start, seek_end; /* what the file system last said, of a file nobody writes */
+    bool seek_zero;
 } File;
 
 static int file_fd(const Node *node)
@@ -260,30 +263,50 @@ static int file_discard(Node *node, uint64_t off, uint64_t len)
     return punch(node, off, MIN(len, node->size - off));
 }
 
-static int file_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
+/* What the file system says about [off, off+len): data or a hole, and how far. */
+static void seek_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
 {
     int fd = file_fd(node);
-    off_t data, hole;
+    off_t data = lseek(fd, (off_t)off, SEEK_DATA), hole;
+
+    ext->len = len;
+    ext->zero = data != (off_t)off && (data >= 0 || errno == ENXIO); /* else it does not say */
+    if (ext->zero && data > (off_t)off)
+        ext->len = MIN(len, (uint64_t)data - off);
+    if (!ext->zero && data >= 0 && (hole = lseek(fd, (off_t)off, SEEK_HOLE)) > (off_t)off)
+        ext->len = MIN(len, (uint64_t)hole - off);
+}
+
+/* The same, remembered: a fragmented image asks about many small parts of one long run. */
+static void seek_extent_once(Node *node, uint64_t off, uint64_t len, Extent *ext)
+{
+    File *f = node->state;
+
+    pthread_mutex_lock(&f->seek_lock);
+    if (off < f->seek_start || off >= f->seek_end) {
+        seek_extent(node, off, node->size - off, ext);
+        f->seek_start = off;
+        f->seek_end = off + ext->len;
+        f->seek_zero = ext->zero;
+    }
+    ext->zero = f->seek_zero;
+    ext->len = MIN(len, f->seek_end - off);
+    pthread_mutex_unlock(&f->seek_lock);
+}
+
+static int file_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
+{
+    bool stable = !node->writable && !(node->flags & (OPEN_FORCE_SHARE | OPEN_NO_LOCK));
 
     ext->has_pos = true;
     ext->pos = off;
     ext->len = len;
-    if (off >= node->size) {
-        ext->kind = EXTENT_ZERO;
-        ext->zero = true;
-        return 0;
-    }
-    data = lseek(fd, (off_t)off, SEEK_DATA);
-    if (data < 0 && errno != ENXIO) {
-        ext->kind = EXTENT_DATA; /* the file system does not say */
-        return 0;
-    }
-    ext->kind = data == (off_t)off ? EXTENT_DATA : EXTENT_ZERO;
-    ext->zero = ext->kind == EXTENT_ZERO;
-    if (ext->zero && data > (off_t)off)
-        ext->len = MIN(len, (uint64_t)data - off);
-    if (!ext->zero && (hole = lseek(fd, (off_t)off, SEEK_HOLE)) > (off_t)off)
-        ext->len = MIN(len, (uint64_t)hole - off);
+    ext->zero = true;
+    if (off < node->size && stable)
+        seek_extent_once(node, off, len, ext);
+    else if (off < node->size)
+        seek_extent(node, off, len, ext);
+    ext->kind = ext->zero ? EXTENT_ZERO : EXTENT_DATA;
     return 0;
 }
 
@@ -374,6 +397,7 @@ static int file_open(Node *node, Options *options, Error **err)
         return ret;
     if (!node->filename || !*node->filename)
         return error_set(err, -EINVAL, "there is no file name");
+    pthread_mutex_init(&f->seek_lock, NULL);
     f->direct = node->flags & OPEN_DIRECT;
     f->fd = open(node->filename, mode | O_CLOEXEC | (f->direct ? O_DIRECT : 0)) + 1;
     if (f->fd == 0 && errno == EINVAL && f->direct)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/size.h"
 #include "block/driver.h"
 
 /* Without a stated format an image could be taken for what its guest wrote into it. */
@@ -56,6 +57,16 @@ static int would_overwrite_backing(const char *filename, const Options *o, Error
     return 0;
 }
 
+static void set_effective(Options *all, const OptionDesc *d, const char *value)
+{
+    uint64_t size;
+
+    if (strcmp(d->type, "size") == 0 && size_parse(value, 0, &size, NULL) == 0)
+        options_set_u64(all, d->name, size); /* "64k" as a number */
+    else
+        options_set(all, d->name, value);
+}
+
 /* All options in the table's order, with what holds if nothing was said. */
 static Options *effective(const BlockDriver *drv, const Options *o)
 {
@@ -65,7 +76,7 @@ static Options *effective(const BlockDriver *drv, const Options *o)
         const char *value = options_peek(o, d->name);
 
         if (value || d->fallback)
-            options_set(all, d->name, value ? value : d->fallback);
+            set_effective(all, d, value ? value : d->fallback);
     }
     return all;
 }

@@ -165,6 +165,9 @@ static void progress_changed(Progress *p)
     fflush(stdout);
 }
 
+/* What asks a program to end: the command then tidies up and fails. */
+static const int end_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
 void progress_show(Progress *p, bool show)
 {
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
@@ -174,7 +177,8 @@ void progress_show(Progress *p, bool show)
     shown_on_stdout = show;
     shown_percent100 = -100;
     sigaction(SIGUSR1, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(end_signals); i++)
+        sigaction(end_signals[i], &action, NULL);
     if (show)
         progress_changed(p);
 }
@@ -182,7 +186,8 @@ void progress_show(Progress *p, bool show)
 void progress_hide(Progress *p)
 {
     shown = NULL;
-    signal(SIGINT, SIG_DFL);
+    for (size_t i = 0; i < ARRAY_LEN(end_signals); i++)
+        signal(end_signals[i], SIG_DFL);
     if (shown_on_stdout && !progress_cancelled(p))
         printf("    (%3.2f/100%%)\r\n", 100.0);
     else if (shown_on_stdout)

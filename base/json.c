@@ -176,12 +176,6 @@ void jw_put_u64(JsonWriter *w, const char *key, uint64_t v)
     jw_u64(w, v);
 }
 
-void jw_put_i64(JsonWriter *w, const char *key, int64_t v)
-{
-    jw_key(w, key);
-    jw_i64(w, v);
-}
-
 void jw_put_bool(JsonWriter *w, const char *key, bool v)
 {
     jw_key(w, key);

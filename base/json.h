@@ -41,7 +41,6 @@ void jw_value(JsonWriter *w, const json_t *v);
 /* jw_key() and a value in one. */
 void jw_put_string(JsonWriter *w, const char *key, const char *s);
 void jw_put_u64(JsonWriter *w, const char *key, uint64_t v);
-void jw_put_i64(JsonWriter *w, const char *key, int64_t v);
 void jw_put_bool(JsonWriter *w, const char *key, bool v);
 
 #endif

@@ -12,19 +12,12 @@ enum { POOL_MAX_THREADS = 256 };
 
 struct Pool {
     pthread_mutex_t lock;
-    pthread_cond_t work, quiet;
+    pthread_cond_t work;
     PoolJob *first, **last;
-    unsigned threads, max_threads, idle, busy;
+    unsigned threads, max_threads, idle;
     bool ending;
     pthread_t ids[POOL_MAX_THREADS];
 };
-
-unsigned pool_default_threads(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return n < 1 ? 1 : n > POOL_MAX_THREADS ? POOL_MAX_THREADS : (unsigned)n;
-}
 
 Pool *pool_new(unsigned max_threads)
 {
@@ -34,7 +27,6 @@ Pool *pool_new(unsigned max_threads)
         return NULL;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
-    pthread_cond_init(&p->quiet, NULL);
     p->last = &p->first;
     p->max_threads = max_threads < 1                  ? 1
                      : max_threads > POOL_MAX_THREADS ? POOL_MAX_THREADS
@@ -54,7 +46,6 @@ static PoolJob *pool_next(Pool *p)
         p->first = job->next;
         if (!p->first)
             p->last = &p->first;
-        p->busy++;
     }
     return job;
 }
@@ -69,8 +60,6 @@ static void *pool_worker(void *arg)
         pthread_mutex_unlock(&p->lock);
         job->run(job);
         pthread_mutex_lock(&p->lock);
-        if (--p->busy == 0 && !p->first)
-            pthread_cond_broadcast(&p->quiet);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
@@ -99,16 +88,7 @@ void pool_submit(Pool *p, PoolJob *job)
         pthread_mutex_unlock(&p->lock);
         mine->run(mine);
         pthread_mutex_lock(&p->lock);
-        p->busy--;
     }
-    pthread_mutex_unlock(&p->lock);
-}
-
-void pool_drain(Pool *p)
-{
-    pthread_mutex_lock(&p->lock);
-    while (p->first || p->busy)
-        pthread_cond_wait(&p->quiet, &p->lock);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -124,6 +104,5 @@ void pool_free(Pool *p)
         pthread_join(p->ids[i], NULL);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->work);
-    pthread_cond_destroy(&p->quiet);
     free(p);
 }

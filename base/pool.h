@@ -24,9 +24,4 @@ void pool_free(Pool *pool);
 
 void pool_submit(Pool *pool, PoolJob *job);
 
-/* Wait until no job is queued or running. */
-void pool_drain(Pool *pool);
-
-unsigned pool_default_threads(void);
-
 #endif

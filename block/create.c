@@ -92,6 +92,9 @@ int node_create(const char *filename, const char *format, Options *options, unsi
     if (!drv->create)
         return error_set(err, -ENOTSUP, "Format driver '%s' does not support image creation",
                          format);
+    if (!drv->has_backing && options_has(o, "backing_file"))
+        return error_set(err, -ENOTSUP, "%s: Backing file not supported for file format '%s'",
+                         filename, format);
     bool existed = access(filename, F_OK) == 0;
     int ret = would_overwrite_backing(filename, o, err);
     if (ret == 0)

@@ -119,12 +119,3 @@ int node_extent_above(Node *node, Node *base, uint64_t off, uint64_t len, Extent
         n = n->backing;
     }
 }
-
-int node_reads_zero(Node *node, uint64_t off, uint64_t len, uint64_t *n)
-{
-    Extent ext;
-    int ret = node_extent_above(node, NULL, off, len, &ext);
-
-    *n = ret < 0 ? 0 : ext.len;
-    return ret < 0 ? ret : ext.zero;
-}

@@ -42,20 +42,6 @@ bool driver_exists(const char *format)
     return driver_find(format);
 }
 
-bool driver_can_create(const char *format)
-{
-    const BlockDriver *drv = driver_find(format);
-
-    return drv && drv->create;
-}
-
-bool driver_supports_backing(const char *format)
-{
-    const BlockDriver *drv = driver_find(format);
-
-    return drv && drv->has_backing;
-}
-
 bool driver_supports_compression(const char *format)
 {
     const BlockDriver *drv = driver_find(format);

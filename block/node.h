@@ -161,9 +161,6 @@ int node_extent(Node *node, uint64_t off, uint64_t len, Extent *ext);
  */
 int node_extent_above(Node *node, Node *base, uint64_t off, uint64_t len, Extent *ext);
 
-/* Cheap test for copying: 1 = the range reads as zeros for *len bytes from off, 0 = not known. */
-int node_reads_zero(Node *node, uint64_t off, uint64_t len, uint64_t *n);
-
 /* ---- image operations ---------------------------------------------------------------------- */
 
 typedef enum { PREALLOC_OFF, PREALLOC_METADATA, PREALLOC_FALLOC, PREALLOC_FULL } Prealloc;
@@ -186,9 +183,7 @@ int node_create(const char *filename, const char *format, Options *options, unsi
 /* NULL-terminated table for `-o help`; NULL if the format is unknown or cannot create. */
 const OptionDesc *driver_create_options(const char *format);
 bool driver_exists(const char *format);
-bool driver_can_create(const char *format);
-/* Does the format have backing files / compressed clusters? */
-bool driver_supports_backing(const char *format);
+/* Does the format have compressed clusters? */
 bool driver_supports_compression(const char *format);
 /* The i-th registered driver's name, formats first; NULL after the last. */
 const char *driver_name_at(size_t i);

@@ -21,13 +21,12 @@ enum { MAX_WATCHES = 64 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool main_waits;
-static _Thread_local bool is_main, is_locked;
+static _Thread_local bool is_main;
 
 static Clocks *clocks;
 static int wake_fd = -1;
 static atomic_bool woken; /* wake_fd is readable, or the loop is not asleep and will look */
 static Watch *watches;
-static Deferred *deferred;
 static Watch *polled[MAX_WATCHES]; /* what the pollfds of this step belong to; NULL: stopped */
 
 void machine_lock(void)
@@ -45,25 +44,16 @@ void machine_lock(void)
         }
         pthread_mutex_lock(&lock);
     }
-    is_locked = true;
 }
 
 void machine_unlock(void)
 {
-    is_locked = false;
     pthread_mutex_unlock(&lock);
-}
-
-bool machine_locked(void)
-{
-    return is_locked;
 }
 
 void machine_wait(pthread_cond_t *cond)
 {
-    is_locked = false;
     pthread_cond_wait(cond, &lock);
-    is_locked = true;
 }
 
 void watch_start(Watch *w, int fd, short events, WatchFn *fn, void *opaque)
@@ -97,37 +87,6 @@ void watch_stop(Watch *w)
             polled[i] = NULL;
     w->active = false;
     mainloop_wake();
-}
-
-void defer(Deferred *d)
-{
-    if (d->queued)
-        return;
-    d->queued = true;
-    d->next = deferred;
-    deferred = d;
-    mainloop_wake();
-}
-
-void defer_cancel(Deferred *d)
-{
-    for (Deferred **p = &deferred; *p; p = &(*p)->next)
-        if (*p == d) {
-            *p = d->next;
-            d->queued = false;
-            return;
-        }
-}
-
-static void run_deferred(void)
-{
-    Deferred *d;
-
-    while ((d = deferred)) {
-        deferred = d->next;
-        d->queued = false;
-        d->fn(d->opaque);
-    }
 }
 
 void mainloop_wake(void)
@@ -182,8 +141,6 @@ static struct timespec *sleep_time(struct timespec *ts)
     int64_t ns = MIN(clock_wait(&clocks->virt), clock_wait(&clocks->host));
 
     ns = MIN(ns, clock_wait(&clocks->rtc));
-    if (deferred)
-        ns = 0;
     if (ns == INT64_MAX)
         return NULL;
     *ts = (struct timespec) { .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
@@ -231,5 +188,4 @@ void mainloop_step(void)
     for (size_t i = 0; i < n; i++)
         polled[i] = NULL;
     run_timers();
-    run_deferred();
 }

@@ -1,9 +1,8 @@
 /*
- * mainloop.h - the machine lock, and the thread that serves file descriptors, timers and deferred
- * work under it.
+ * mainloop.h - the machine lock, and the thread that serves file descriptors and timers under it.
  *
- * There is one main loop and one machine lock in the program. Watches and deferred functions run
- * on the main loop's thread with the lock held. docs/EMULATOR.md tells who takes it when.
+ * There is one main loop and one machine lock in the program. Watches run on the main loop's thread
+ * with the lock held. docs/EMULATOR.md tells who takes it when.
  */
 #ifndef EMULATOR_MAINLOOP_H
 #define EMULATOR_MAINLOOP_H
@@ -18,7 +17,6 @@
 /* Not recursive. The main loop's thread overtakes vCPUs that ask for the lock again and again. */
 void machine_lock(void);
 void machine_unlock(void);
-bool machine_locked(void);               /* by the calling thread */
 void machine_wait(pthread_cond_t *cond); /* with the lock held */
 
 typedef void WatchFn(void *opaque, short revents);
@@ -36,17 +34,6 @@ typedef struct Watch {
 void watch_start(Watch *w, int fd, short events, WatchFn *fn, void *opaque);
 void watch_events(Watch *w, short events);
 void watch_stop(Watch *w); /* also from within any watch's function */
-
-/* Run once, soon, on the main loop. Deferring what is deferred already changes nothing. */
-typedef struct Deferred {
-    void (*fn)(void *opaque);
-    void *opaque;
-    bool queued;
-    struct Deferred *next;
-} Deferred;
-
-void defer(Deferred *d);
-void defer_cancel(Deferred *d);
 
 int mainloop_init(Clocks *clocks, Error **err); /* the calling thread becomes the main thread */
 void mainloop_wake(void);                       /* any thread, with or without the lock */

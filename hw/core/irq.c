@@ -30,9 +30,3 @@ void irq_set(IrqLine *line, bool level)
     if (in->high == level) /* 0 -> 1 or 1 -> 0: the input as a whole changed */
         in->fn(in->opaque, in->n, level);
 }
-
-void irq_pulse(IrqLine *line)
-{
-    irq_set(line, true);
-    irq_set(line, false);
-}

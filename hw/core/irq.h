@@ -30,7 +30,4 @@ void irq_connect(IrqLine *line, IrqInput *to);
 
 void irq_set(IrqLine *line, bool level);
 
-/* Up and down again: for edge-triggered events that leave no state behind. */
-void irq_pulse(IrqLine *line);
-
 #endif

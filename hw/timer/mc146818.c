@@ -317,11 +317,6 @@ void rtc_cmos_set(Rtc *rtc, unsigned index, uint8_t value)
         rtc->cmos[index] = value;
 }
 
-uint8_t rtc_cmos_get(const Rtc *rtc, unsigned index)
-{
-    return rtc->cmos[index % CMOS_SIZE];
-}
-
 void rtc_set_muted(Rtc *rtc, bool muted)
 {
     rtc->muted = muted;

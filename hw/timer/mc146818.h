@@ -16,7 +16,6 @@ Rtc *rtc_new(DeviceList *devices, MemMap *io, Clock *clock, const Clock *wall, I
 
 /* CMOS bytes that the board fills for the firmware; they survive reset. Index 0Eh..7Fh. */
 void rtc_cmos_set(Rtc *rtc, unsigned index, uint8_t value);
-uint8_t rtc_cmos_get(const Rtc *rtc, unsigned index);
 
 /* The HPET took over IRQ 8 (legacy replacement). */
 void rtc_set_muted(Rtc *rtc, bool muted);

@@ -33,6 +33,7 @@ refused "convert to a folder that is missing" "nowhere/new.raw" img convert good
 refused "convert from a missing file" "missing" img convert missing new.raw
 refused "convert to an unknown format" "nosuch" img convert -O nosuch good.qcow2 new
 refused "compressed raw" "raw" img convert -c -O raw good.qcow2 new.raw
+refused "raw with a backing file" "Backing file not supported" img create -f raw -b good.qcow2 -F qcow2 new.raw
 refused "resize without --shrink" "--shrink" img resize good.qcow2 512k
 refused "resize to nonsense" "abc" img resize good.qcow2 abc
 refused "snapshot that is not there" "nothere" img snapshot -a nothere good.qcow2

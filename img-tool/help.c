@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/helptext.h"
 #include "base/version.h"
 #include "img-tool/cmd.h"
 
@@ -94,12 +95,115 @@ static void print_formats(FILE *out)
     fputc('\n', out);
 }
 
+/* What an option does. `command`: in which one only, if it means something else in others. */
+typedef struct OptionHelp {
+    const char *command, *option, *argument, *text;
+} OptionHelp;
+
+static const OptionHelp option_help[] = {
+    { NULL, "--image-opts", "", "the image is described by options, as driver=qcow2,file=NAME" },
+    { NULL, "--target-image-opts", "", "the same for the image that is written (with -n)" },
+    { NULL, "--target-is-zero", "", "the target reads as zeros: do not write zeros (with -n)" },
+    { "compare", "-f", " fmt", "format of the first image" },
+    { "compare", "-F", " fmt", "format of the second image" },
+    { "create", "-f", " fmt", "format of the new image (default: raw)" },
+    { NULL, "-f", " fmt", "format of the image; without it, it is guessed from the content" },
+    { NULL, "-O", " output_fmt", "format of the new image (default: raw)" },
+    { "commit", "-b", " base", "write into this image of the chain; implies -d" },
+    { "create", "-b", " backing_file", "make an overlay of this image" },
+    { "rebase", "-b", " backing_file", "the new backing file; \"\": none" },
+    { NULL, "-B", " backing_file", "make an overlay of this image, with what differs from it" },
+    { NULL, "-F", " backing_fmt", "format of the backing file" },
+    { "rebase", "-u", "", "only change the name, do not look at any content" },
+    { "create", "-u", "", "do not open the backing file" },
+    { NULL, "-o", " options", "options of the new image, name=value,...; 'help' lists them" },
+    { "convert", "-l", " snapshot_param", "copy what this snapshot holds" },
+    { "snapshot", "-l", "", "list the snapshots (default)" },
+    { "snapshot", "-a", " snapshot", "go back to this snapshot" },
+    { "snapshot", "-c", " snapshot", "take a snapshot" },
+    { "snapshot", "-d", " snapshot", "delete this snapshot" },
+    { "convert", "-c", "", "compress the data" },
+    { "convert", "-n", "", "write into an image that exists" },
+    { "convert", "-C", "", "let the kernel copy, where it can" },
+    { "convert", "-W", "", "write in any order: faster on some disks, fragmented on others" },
+    { "convert", "-m", " workers", "number of requests at a time, 1 to 16 (default: 8)" },
+    { "convert", "-S", " sparse_size",
+      "shortest run of zeros that is left out (default: 4k); 0: all are written" },
+    { NULL, "--salvage", "", "what cannot be read is taken as zeros" },
+    { "check", "-r", " leaks|all", "repair leaks only, or everything" },
+    { "commit", "-d", "", "do not empty the overlay afterwards" },
+    { "compare", "-s", "", "sizes and allocation must be equal, too" },
+    { NULL, "--backing-chain", "", "show the backing files as well" },
+    { NULL, "--start-offset", "=offset", "begin there" },
+    { NULL, "--max-length", "=len", "show no more than this" },
+    { NULL, "--preallocation", "=prealloc", "off, metadata, falloc or full: for the new space" },
+    { NULL, "--shrink", "", "the image may get smaller and lose what is beyond its end" },
+    { "io", "-c", " command", "a command; may be given several times" },
+    { "io", "-r", "", "open the image for reading only" },
+    { "io", "-n", "", "same as -t none" },
+    { "io", "-s", "", "write to a temporary overlay: the image does not change" },
+    { "io", "-d", " discard", "what becomes of discards: ignore or unmap" },
+    { "convert", "-t", " cache",
+      "how the target is cached: unsafe (default), writeback, none, writethrough or directsync" },
+    { NULL, "-t", " cache",
+      "how the image is cached: writeback (default), none, writethrough, directsync or unsafe" },
+    { NULL, "-T", " src_cache", "how what is read is cached: writeback (default) or none" },
+    { NULL, "--output", "=ofmt", "how it is printed: human (default) or json" },
+    { NULL, "-p", "", "show progress" },
+    { NULL, "-q", "", "print errors only" },
+    { NULL, "-U", "", "open the image although it is in use elsewhere" },
+};
+
+/* Is the option in the line of arguments? Between brackets and blanks, maybe before a "=". */
+static bool usage_has(const char *usage, const char *option)
+{
+    size_t len = strlen(option);
+
+    for (const char *p = usage; (p = strstr(p, option)); p += len)
+        if ((p == usage || strchr("[ ", p[-1])) && (!p[len] || strchr(" ]=", p[len])))
+            return true;
+    return false;
+}
+
+/* Does the entry speak of this command's option? A general entry comes after the special ones. */
+static bool entry_applies(const OptionHelp *o, const Command *cmd)
+{
+    if (!usage_has(cmd->usage, o->option))
+        return false;
+    if (o->command)
+        return strcmp(o->command, cmd->name) == 0;
+    for (const OptionHelp *s = option_help; s < o; s++)
+        if (s->command && strcmp(s->option, o->option) == 0 && strcmp(s->command, cmd->name) == 0)
+            return false;
+    return true;
+}
+
+typedef void PrintOption(FILE *out, const char *option, const char *text);
+
+static void each_option(const Command *cmd, FILE *out, PrintOption *print)
+{
+    char option[64];
+
+    for (size_t i = 0; i < ARRAY_LEN(option_help); i++) {
+        const OptionHelp *o = &option_help[i];
+
+        if (!entry_applies(o, cmd))
+            continue;
+        snprintf(option, sizeof(option), "%s%s", o->option, o->argument);
+        print(out, option, o->text);
+    }
+}
+
 void command_help(const Command *cmd, FILE *out)
 {
-    fprintf(out, "usage: %s %s %s\n\n%s: %s.\n", program_name, cmd->name, cmd->usage, cmd->name,
-            cmd->summary);
+    fprintf(out, "usage: %s %s ", program_name, cmd->name);
+    help_wrap(out, cmd->usage, 7 + (int)(strlen(program_name) + strlen(cmd->name)) + 2);
+    fprintf(out, "\n%s: ", cmd->name);
+    help_wrap(out, cmd->summary, (int)strlen(cmd->name) + 2);
     if (cmd->details)
-        fprintf(out, "%s\n", cmd->details);
+        help_wrap(out, cmd->details, 0);
+    fputc('\n', out);
+    each_option(cmd, out, help_option);
 }
 
 int help_version(FILE *out)
@@ -108,17 +212,17 @@ int help_version(FILE *out)
     return 0;
 }
 
-static const char parameters[] =
-    "  'filename' is a file name, 'json:{...}', or options with --image-opts\n"
-    "  'fmt' is the image format; it is guessed from the content if not given\n"
-    "  'cache' is how the output is written: none, writeback (default, except for convert), "
-    "writethrough,\n"
-    "    directsync, unsafe (default for convert); 'src_cache' the same for what is read\n"
-    "  'size' is in bytes; the suffixes k, M, G, T, P and E are powers of 1024\n"
-    "  'options' is a list name=value,...; '-o help' lists what the format has\n"
-    "  'snapshot_param' is a snapshot's name or ID, or 'snapshot.id=ID,snapshot.name=NAME'\n"
-    "  '-p' shows progress, '-q' prints only errors, '-U' opens an image that is in use "
-    "elsewhere\n";
+static const struct {
+    const char *name, *text;
+} parameters[] = {
+    { "filename", "a file name, \"json:{...}\", or options with --image-opts" },
+    { "fmt", "an image format" },
+    { "cache",
+      "one of none, writeback, writethrough, directsync or unsafe; src_cache: of what is read" },
+    { "size", "in bytes; the suffixes k, M, G, T, P and E are powers of 1024" },
+    { "options", "a list name=value,...; '-o help' lists what the format has" },
+    { "snapshot_param", "a snapshot's name or ID, or snapshot.id=ID,snapshot.name=NAME" },
+};
 
 int help_print(FILE *out)
 {
@@ -132,22 +236,35 @@ int help_print(FILE *out)
             program_name);
     for (size_t i = 0; i < n_commands; i++)
         fprintf(out, "  %s %s\n", commands[i].name, commands[i].usage);
-    fprintf(out, "\nCommand parameters:\n%s\n", parameters);
+    fputs("\nCommand parameters:\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
+        help_option(out, parameters[i].name, parameters[i].text);
+    fprintf(out, "\n'%s command --help' explains a command's options.\n\n", program_name);
     print_formats(out);
     return 0;
 }
 
-/* Text for roff: a leading dot or quote and every backslash and hyphen must not be taken as markup.
- */
-static void roff(FILE *out, const char *text)
+static void manual_option(FILE *out, const char *option, const char *text)
 {
-    for (const char *p = text; *p; p++) {
-        if (*p == '\\' || *p == '-')
-            fputc('\\', out);
-        if ((*p == '.' || *p == '\'') && (p == text || p[-1] == '\n'))
-            fputs("\\&", out);
-        fputc(*p, out);
+    fputs(".TP\n.B ", out);
+    help_roff(out, option);
+    fprintf(out, "\n%c", toupper((unsigned char)*text));
+    help_roff(out, text + 1);
+    fputs(".\n", out);
+}
+
+static void manual_command(const Command *cmd, FILE *out)
+{
+    fprintf(out, ".SS %s\n.B img\\-tool %s\n", cmd->name, cmd->name);
+    help_roff(out, cmd->usage);
+    fprintf(out, "\n.PP\n%c", toupper((unsigned char)cmd->summary[0]));
+    help_roff(out, cmd->summary + 1);
+    fputs(".\n", out);
+    if (cmd->details) {
+        help_roff(out, cmd->details);
+        fputc('\n', out);
     }
+    each_option(cmd, out, manual_option);
 }
 
 int help_manual(FILE *out)
@@ -155,23 +272,17 @@ int help_manual(FILE *out)
     fprintf(out,
             ".TH IMG-TOOL 1 \"\" \"Onionskin %s\" \"User Commands\"\n"
             ".SH NAME\nimg\\-tool \\- copy\\-on\\-write disk image toolkit\n"
-            ".SH SYNOPSIS\n.B img\\-tool\n.I command\n[options]\n.SH COMMANDS\n",
+            ".SH SYNOPSIS\n.B img\\-tool\n.I command\n[options]\n"
+            ".SH DESCRIPTION\n"
+            "Makes, converts, inspects, checks, compares and repairs disk images. Options,\n"
+            "output and exit codes are those of qemu\\-img and, for io, of qemu\\-io.\n"
+            ".SH COMMANDS\n.ad l\n",
             ONIONSKIN_VERSION);
-    for (size_t i = 0; i < n_commands; i++) {
-        const Command *cmd = &commands[i];
-
-        fprintf(out, ".TP\n.B %s\n", cmd->name);
-        roff(out, cmd->usage);
-        fprintf(out, "\n.br\n%c", toupper((unsigned char)cmd->summary[0]));
-        roff(out, cmd->summary + 1);
-        fputs(".\n", out);
-        if (cmd->details) {
-            roff(out, cmd->details);
-            fputc('\n', out);
-        }
-    }
-    fputs(".SH PARAMETERS\n.nf\n", out);
-    roff(out, parameters);
-    fputs(".fi\n.SH SEE ALSO\n.BR emulator (1)\n", out);
+    for (size_t i = 0; i < n_commands; i++)
+        manual_command(&commands[i], out);
+    fputs(".SH PARAMETERS\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
+        manual_option(out, parameters[i].name, parameters[i].text);
+    fputs(".SH SEE ALSO\n.BR emulator (1)\n", out);
     return 0;
 }

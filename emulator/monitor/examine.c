@@ -96,10 +96,17 @@ static int parse_address(Monitor *mon, char *args, ExamineFormat *fmt, uint64_t 
     return ret;
 }
 
+/* RAM as it is; else device memory, for example the VGA's window, as the CPU would read it. */
 static int read_memory(Machine *m, bool physical, uint64_t addr, void *buf, size_t len)
 {
+    uint8_t *bytes = buf;
+
+    if (physical && dma_read(pc_memory(m->pc), addr, buf, len) == 0)
+        return 0;
+    for (size_t i = 0; physical && i < len; i++)
+        bytes[i] = memmap_read(pc_memory(m->pc), addr + i, 1);
     if (physical)
-        return dma_read(pc_memory(m->pc), addr, buf, len);
+        return 0;
     return cpu_debug_read(m->cpus[0].cpu, addr, buf, len);
 }
 

@@ -33,6 +33,7 @@ typedef struct {
     pthread_mutex_t seek_lock;
     uint64_t seek_start, seek_end; /* what the file system last said, of a file nobody writes */
     bool seek_zero;
+    _Atomic int lost; /* what a flush failed with: the kernel says so once, the data may be gone */
 } File;
 
 static int file_fd(const Node *node)
@@ -44,9 +45,12 @@ static int file_fd(const Node *node)
 
 typedef ssize_t Transfer(int fd, const struct iovec *iov, int iovcnt, off_t off);
 
-/* All of `iov`, however often the kernel stops short. At the end of file reads give zeros. */
+/*
+ * All of `iov`, however often the kernel stops short. At the end of the file reads give zeros; with
+ * O_DIRECT the kernel would refuse the odd rest behind `size`, so it is not asked.
+ */
 static int transfer(int fd, Transfer *fn, const struct iovec *iov, int iovcnt, uint64_t off,
-                    size_t len)
+                    size_t len, uint64_t size)
 {
     AUTO_FREE struct iovec *rest = NULL;
     const struct iovec *now = iov;
@@ -68,12 +72,25 @@ static int transfer(int fd, Transfer *fn, const struct iovec *iov, int iovcnt, u
         done += (size_t)got;
         if (done == len)
             break;
+        if (fn == preadv && off + done >= size) {
+            iov_zero(iov, iovcnt, done, len - done);
+            return 0;
+        }
         if (!rest && !(rest = malloc((size_t)iovcnt * sizeof(*rest))))
             return -ENOMEM;
         n = iov_slice(rest, iov, iovcnt, done, len - done);
         now = rest;
     }
     return 0;
+}
+
+/* Before the range is let go: who pads the end of the file cuts it off at this size. */
+static void grow_to(Node *node, uint64_t end)
+{
+    uint64_t size = node->size;
+
+    while (size < end && !atomic_compare_exchange_weak(&node->size, &size, end))
+        ;
 }
 
 static bool aligned(const struct iovec *iov, int iovcnt, uint64_t off)
@@ -84,11 +101,11 @@ static bool aligned(const struct iovec *iov, int iovcnt, uint64_t off)
     return off % DIRECT_ALIGN == 0;
 }
 
-static int plain(int fd, Transfer *fn, void *buf, size_t len, uint64_t off)
+static int plain(Node *node, Transfer *fn, void *buf, size_t len, uint64_t off)
 {
     struct iovec iov = { buf, len };
 
-    return transfer(fd, fn, &iov, 1, off, len);
+    return transfer(file_fd(node), fn, &iov, 1, off, len, node->size);
 }
 
 /* O_DIRECT, one bounce buffer's worth: [off, off+len) of the file is `skip` bytes into iov. */
@@ -96,22 +113,26 @@ static int bounce(Node *node, bool write, const struct iovec *iov, int iovcnt, s
                   uint64_t off, size_t len)
 {
     uint64_t start = align_down(off, DIRECT_ALIGN), end = align_up(off + len, DIRECT_ALIGN);
+    bool device = ((File *)node->state)->device;
     int fd = file_fd(node), ret;
-    AUTO_FREE uint8_t *buf = aligned_alloc(DIRECT_ALIGN, end - start);
+
+    if (device && off + len <= node->size)
+        end = MIN(end, node->size); /* whole sectors, but not always whole pages */
+    AUTO_FREE uint8_t *buf = aligned_alloc(DIRECT_ALIGN, align_up(end - start, DIRECT_ALIGN));
 
     if (!buf)
         return -ENOMEM;
     if (!write) {
-        ret = plain(fd, preadv, buf, end - start, start);
+        ret = plain(node, preadv, buf, end - start, start);
         iov_write(iov, iovcnt, skip, buf + (off - start), len);
         return ret;
     }
-    ret = end - start == len ? 0 : plain(fd, preadv, buf, end - start, start);
+    ret = end - start == len ? 0 : plain(node, preadv, buf, end - start, start);
     iov_read(iov, iovcnt, skip, buf + (off - start), len);
     if (ret == 0)
-        ret = plain(fd, pwritev, buf, end - start, start);
+        ret = plain(node, pwritev, buf, end - start, start);
     uint64_t size = MAX(node->size, off + len);
-    if (ret == 0 && end > size && ftruncate(fd, (off_t)size) < 0)
+    if (ret == 0 && !device && end > size && ftruncate(fd, (off_t)size) < 0)
         ret = -errno; /* what we padded is not part of the file */
     return ret;
 }
@@ -132,6 +153,8 @@ static int bounce_all(Node *node, bool write, const struct iovec *iov, int iovcn
         ret = bounce(node, write, iov, iovcnt, done, off + done, part);
         done += part;
     }
+    if (write && ret == 0)
+        grow_to(node, off + len);
     range_release(&node->ranges, &lock);
     return ret;
 }
@@ -142,15 +165,7 @@ static int file_preadv(Node *node, const struct iovec *iov, int iovcnt, uint64_t
 
     if (f->direct && !aligned(iov, iovcnt, off))
         return bounce_all(node, false, iov, iovcnt, off, len);
-    return transfer(file_fd(node), preadv, iov, iovcnt, off, len);
-}
-
-static void grow_to(Node *node, uint64_t end)
-{
-    uint64_t size = node->size;
-
-    while (size < end && !atomic_compare_exchange_weak(&node->size, &size, end))
-        ;
+    return transfer(file_fd(node), preadv, iov, iovcnt, off, len, node->size);
 }
 
 static int file_pwritev(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, size_t len)
@@ -161,17 +176,15 @@ static int file_pwritev(Node *node, const struct iovec *iov, int iovcnt, uint64_
 
     if (f->device && off + len > node->size)
         return -ENOSPC;
-    if (f->direct && !aligned(iov, iovcnt, off)) {
-        ret = bounce_all(node, true, iov, iovcnt, off, len);
-    } else {
-        if (f->direct)
-            range_acquire(&node->ranges, &lock, off, off + len, false);
-        ret = transfer(file_fd(node), pwritev, iov, iovcnt, off, len);
-        if (f->direct)
-            range_release(&node->ranges, &lock);
-    }
+    if (f->direct && !aligned(iov, iovcnt, off))
+        return bounce_all(node, true, iov, iovcnt, off, len);
+    if (f->direct)
+        range_acquire(&node->ranges, &lock, off, off + len, false);
+    ret = transfer(file_fd(node), pwritev, iov, iovcnt, off, len, node->size);
     if (ret == 0)
         grow_to(node, off + len);
+    if (f->direct)
+        range_release(&node->ranges, &lock);
     return ret;
 }
 
@@ -206,8 +219,12 @@ static int zero_range(Node *node, uint64_t off, uint64_t len)
 
     if (f->no_zero_range)
         return -ENOTSUP;
-    int ret = f->device ? ioctl(file_fd(node), BLKZEROOUT, range)
+    int ret;
+
+    do
+        ret = f->device ? ioctl(file_fd(node), BLKZEROOUT, range)
                         : fallocate(file_fd(node), FALLOC_FL_ZERO_RANGE, (off_t)off, (off_t)len);
+    while (ret < 0 && errno == EINTR);
     if (ret == 0)
         return 0;
     ret = -errno;
@@ -235,14 +252,12 @@ static int grow_sparse(Node *node, uint64_t end)
     return 0;
 }
 
-static int file_pwrite_zeroes(Node *node, uint64_t off, uint64_t len, unsigned flags)
+static int zeroes_unlocked(Node *node, uint64_t off, uint64_t len, unsigned flags)
 {
     File *f = node->state;
     uint64_t end = off + len;
     int ret = 0;
 
-    if (f->device && end > node->size)
-        return -ENOSPC;
     if (off < node->size) {
         uint64_t inside = MIN(len, node->size - off);
 
@@ -253,6 +268,22 @@ static int file_pwrite_zeroes(Node *node, uint64_t off, uint64_t len, unsigned f
     }
     if (ret == 0 && end > node->size)
         ret = grow_sparse(node, end);
+    return ret;
+}
+
+/* With O_DIRECT, nobody may be putting old bytes of the same sectors back meanwhile. */
+static int file_pwrite_zeroes(Node *node, uint64_t off, uint64_t len, unsigned flags)
+{
+    File *f = node->state;
+    RangeLock lock;
+
+    if (f->device && off + len > node->size)
+        return -ENOSPC;
+    if (!f->direct)
+        return zeroes_unlocked(node, off, len, flags);
+    range_acquire(&node->ranges, &lock, off, off + len, false);
+    int ret = zeroes_unlocked(node, off, len, flags);
+    range_release(&node->ranges, &lock);
     return ret;
 }
 
@@ -312,9 +343,18 @@ static int file_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
 
 static int file_flush(Node *node)
 {
+    File *f = node->state;
+
     if (node->flags & OPEN_NO_FLUSH)
         return 0;
-    return fdatasync(file_fd(node)) < 0 ? -errno : 0;
+    if (f->lost)
+        return f->lost; /* a later fdatasync() would succeed without the pages that were dropped */
+    if (fdatasync(file_fd(node)) == 0)
+        return 0;
+    int ret = -errno;
+    if (!f->direct)
+        f->lost = ret;
+    return ret;
 }
 
 static uint64_t file_disk_size(Node *node)
@@ -401,7 +441,8 @@ static int file_open(Node *node, Options *options, Error **err)
     f->direct = node->flags & OPEN_DIRECT;
     f->fd = open(node->filename, mode | O_CLOEXEC | (f->direct ? O_DIRECT : 0)) + 1;
     if (f->fd == 0 && errno == EINVAL && f->direct)
-        return error_set(err, -EINVAL, "its file system does not do O_DIRECT");
+        return error_set(err, -EINVAL,
+                         "its file system does not do O_DIRECT (cache modes none and directsync)");
     if (f->fd == 0)
         return error_set(err, -errno, "%s", strerror(errno));
     ret = file_identify(node, err);

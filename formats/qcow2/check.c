@@ -2,8 +2,11 @@
  * check.c - counting all references of an image anew, comparing with the refcounts, repairing.
  *
  * A count that is too high is a leak (space lost, nothing else); one that is too low is a
- * corruption: the cluster could be given out twice.
+ * corruption: the cluster could be given out twice. Entries that cannot be right are
+ * check-tree.c's.
  */
+#include "formats/qcow2/check.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -11,149 +14,91 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "formats/qcow2/qcow2.h"
-
 enum { CHECK_MAX_CLUSTERS = 1 << 28, BITMAP_ENTRY = 24, BITMAP_MAX_BYTES = 64 << 20 };
 
-typedef struct {
-    Qcow2 *q;
-    unsigned fix;
-    CheckReport *report;
-    void *opaque;
-    CheckResult *r;
-    uint32_t *refs; /* what is really referred to, by cluster */
-    uint64_t clusters;
-    uint8_t *table;     /* one cluster, read from disk */
-    uint64_t next_data; /* where the next guest cluster would not be a fragment */
-} Check;
+/* ---- findings ------------------------------------------------------------------------------ */
 
-static void say(Check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void say(Check *c, const char *fmt, ...)
+static void say(Check *c, const char *prefix, const char *fmt, va_list ap) PRINTF_LIKE(3, 0);
+static void say(Check *c, const char *prefix, const char *fmt, va_list ap)
 {
     char line[256];
-    va_list ap;
+    int n = snprintf(line, sizeof(line), "%s", prefix);
 
     if (!c->report)
         return;
-    va_start(ap, fmt);
-    vsnprintf(line, sizeof(line), fmt, ap);
-    va_end(ap);
+    vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
     c->report(c->opaque, line);
+}
+
+void check_say(Check *c, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    say(c, "", fmt, ap);
+    va_end(ap);
+}
+
+bool check_found(Check *c, const char *fmt, ...)
+{
+    bool fix = c->fix & CHECK_FIX_ERRORS;
+    va_list ap;
+
+    va_start(ap, fmt);
+    say(c, fix ? "Repairing " : "ERROR ", fmt, ap);
+    va_end(ap);
+    c->r->corruptions++;
+    c->r->corruptions_fixed += fix;
+    return fix;
 }
 
 /* ---- counting ------------------------------------------------------------------------------ */
 
-static void count(Check *c, uint64_t off, uint64_t bytes, const char *what)
+bool check_in_file(const Check *c, uint64_t off, uint64_t bytes)
 {
-    uint64_t first = off >> c->q->cluster_bits;
+    return off <= NODE_MAX_SIZE && bytes <= NODE_MAX_SIZE - off &&
+           (off + bytes - 1) >> c->q->cluster_bits < c->clusters;
+}
 
-    if (bytes == 0)
-        return;
-    if (off > NODE_MAX_SIZE || bytes > NODE_MAX_SIZE - off ||
-        (off + bytes - 1) >> c->q->cluster_bits >= c->clusters) {
-        say(c, "ERROR %s at offset 0x%" PRIx64 " lies beyond the end of the file", what, off);
-        c->r->corruptions++;
-        return;
-    }
-    for (uint64_t i = first; i <= (off + bytes - 1) >> c->q->cluster_bits; i++)
+void check_refer(Check *c, uint64_t off, uint64_t bytes)
+{
+    for (uint64_t i = off >> c->q->cluster_bits; i <= (off + bytes - 1) >> c->q->cluster_bits; i++)
         c->refs[i] += c->refs[i] < UINT32_MAX;
 }
 
-static void count_packed(Check *c, uint64_t entry, bool active)
+static void count(Check *c, uint64_t off, uint64_t bytes, const char *what)
 {
-    uint64_t pos;
-    uint32_t len;
-
-    packed_place(c->q, entry, &pos, &len);
-    if (entry & ENTRY_COPIED) {
-        say(c, "ERROR compressed cluster at 0x%" PRIx64 " has the copied flag", pos);
-        c->r->corruptions++;
-    }
-    count(c, pos, len, "compressed cluster");
-    if (active) {
-        c->r->allocated_clusters++;
-        c->r->compressed_clusters++;
-        c->r->fragmented_clusters++;
-    }
-}
-
-static void count_entry(Check *c, uint64_t entry, bool active)
-{
-    uint64_t pos = entry & L2_OFFSET;
-
-    if (entry & L2_COMPRESSED) {
-        count_packed(c, entry, active);
+    if (bytes == 0)
+        return;
+    if (check_in_file(c, off, bytes)) {
+        check_refer(c, off, bytes);
         return;
     }
-    if (pos == 0)
-        return;
-    if (!is_metadata_aligned(c->q, pos)) {
-        say(c, "ERROR data cluster offset 0x%" PRIx64 " is not a multiple of the cluster size",
-            pos);
-        c->r->corruptions++;
-        return;
-    }
-    count(c, pos, c->q->cluster, "data cluster");
-    if (!active)
-        return;
-    c->r->allocated_clusters++;
-    c->r->fragmented_clusters += c->next_data && c->next_data != pos;
-    c->next_data = pos + c->q->cluster;
+    check_say(c, "ERROR %s at offset 0x%" PRIx64 " lies beyond the end of the file", what, off);
+    c->r->corruptions++;
 }
 
-static int read_table(Check *c, uint64_t off, const char *what)
+/* A table whose place the header or the snapshot table says: nothing else can be there. */
+static void count_fixed(Check *c, uint64_t off, uint64_t bytes, const char *what)
 {
-    int ret = node_pread(c->q->node->file, c->table, c->q->cluster, off);
-
-    if (ret < 0) {
-        say(c, "ERROR cannot read the %s at offset 0x%" PRIx64 ": %s", what, off, strerror(-ret));
-        c->r->check_errors++;
-    }
-    return ret;
+    count(c, off, bytes, what);
+    if (bytes && check_in_file(c, off, bytes))
+        memset(c->kinds + (off >> c->q->cluster_bits), CLUSTER_FIXED,
+               div_round_up(bytes, c->q->cluster));
 }
 
-static void count_tree(Check *c, const uint64_t *l1, uint32_t size, bool active)
-{
-    for (uint32_t i = 0; i < size; i++) {
-        uint64_t off = l1[i] & L1_OFFSET;
-
-        if (off == 0)
-            continue;
-        if (!is_metadata_aligned(c->q, off) || off >> c->q->cluster_bits >= c->clusters) {
-            say(c,
-                "ERROR L2 table offset 0x%" PRIx64 " of L1 entry %" PRIu32 " is no cluster of "
-                "the file",
-                off, i);
-            c->r->corruptions++;
-            continue;
-        }
-        count(c, off, c->q->cluster, "L2 table");
-        if (read_table(c, off, "L2 table") < 0)
-            continue;
-        for (uint32_t k = 0; k < l2_entries(c->q); k++) {
-            uint64_t entry = get_be64(c->table + 8 * k);
-
-            if (entry)
-                count_entry(c, entry, active);
-        }
-    }
-}
-
-static void count_snapshots(Check *c)
+static void count_fixed_tables(Check *c)
 {
     Qcow2 *q = c->q;
 
-    count(c, q->snapshots_offset, q->snapshots_bytes, "snapshot table");
-    for (uint32_t i = 0; i < q->snapshot_count; i++) {
-        Snapshot *s = &q->snapshots[i];
-        AUTO_FREE uint64_t *l1 = NULL;
-
-        count(c, s->l1_offset, 8 * (uint64_t)s->l1_size, "snapshot's L1 table");
-        if (l1_read(q, s->l1_offset, s->l1_size, &l1) < 0)
-            c->r->check_errors++;
-        else
-            count_tree(c, l1, s->l1_size, false);
-    }
+    count_fixed(c, 0, q->cluster, "header");
+    count_fixed(c, q->l1_offset, 8 * (uint64_t)q->l1_size, "L1 table");
+    count_fixed(c, q->reftable_offset, (uint64_t)q->reftable_clusters << q->cluster_bits,
+                "refcount table");
+    count_fixed(c, q->snapshots_offset, q->snapshots_bytes, "snapshot table");
+    for (uint32_t i = 0; i < q->snapshot_count; i++)
+        count_fixed(c, q->snapshots[i].l1_offset, 8 * (uint64_t)q->snapshots[i].l1_size,
+                    "snapshot's L1 table");
 }
 
 /* Bitmaps are not ours to read, but their space is in use ("Bitmaps extension"). */
@@ -186,45 +131,48 @@ static void count_bitmaps(Check *c, const Extension *e)
     }
 }
 
+static const char *refblock_fault(const Check *c, uint64_t entry)
+{
+    if ((entry & REFTABLE_OFFSET) != entry || !is_metadata_aligned(c->q, entry))
+        return "is not the start of a cluster";
+    if (!check_in_file(c, entry, c->q->cluster))
+        return "is beyond the end of the file";
+    return c->refs[entry >> c->q->cluster_bits] ? "overlaps with something else" : NULL;
+}
+
+/* Last of all: a block that shares its place loses it, since all counts can be made anew. */
 static void count_refblocks(Check *c)
 {
     Qcow2 *q = c->q;
 
-    count(c, q->reftable_offset, (uint64_t)q->reftable_clusters << q->cluster_bits,
-          "refcount table");
     for (uint32_t i = 0; i < q->reftable_size; i++) {
-        uint64_t off = q->reftable[i];
+        uint64_t entry = q->reftable[i];
+        const char *fault = entry ? refblock_fault(c, entry) : NULL;
 
-        if (off == 0)
+        if (entry && !fault)
+            check_refer(c, entry, q->cluster);
+        if (!fault)
             continue;
-        if ((off & REFTABLE_OFFSET) != off || !is_metadata_aligned(q, off) ||
-            off >> q->cluster_bits >= c->clusters) {
-            say(c, "ERROR refcount block %" PRIu32 " is at 0x%" PRIx64 ", no cluster of the file",
-                i, off);
-            c->r->corruptions++;
-            if (c->fix & CHECK_FIX_ERRORS) { /* forget it; repair() makes a new one */
-                q->reftable[i] = 0;
-                q->reftable_dirty = true;
-                c->r->corruptions_fixed++;
-            }
-            continue;
+        if (check_found(c, "refcount block %" PRIu32 " (0x%" PRIx64 ") %s", i, entry, fault)) {
+            q->reftable[i] = 0;
+            q->reftable_dirty = true;
+        } else {
+            c->bad_blocks[i] = 1;
         }
-        count(c, off, q->cluster, "refcount block");
     }
 }
 
-static void count_all(Check *c)
+static int count_all(Check *c)
 {
     Qcow2 *q = c->q;
 
-    count(c, 0, q->cluster, "header");
-    count(c, q->l1_offset, 8 * (uint64_t)q->l1_size, "L1 table");
-    count_tree(c, q->l1, q->l1_size, true);
-    count_snapshots(c);
+    count_fixed_tables(c);
+    int ret = check_trees(c);
     for (const Extension *e = q->extensions; e; e = e->next)
         if (e->type == EXT_BITMAPS && q->autoclear & AUTOCLEAR_BITMAPS)
             count_bitmaps(c, e);
     count_refblocks(c);
+    return ret;
 }
 
 /* ---- comparing and repairing --------------------------------------------------------------- */
@@ -265,88 +213,87 @@ static int compare_cluster(Check *c, uint64_t i, uint64_t stored)
     bool leak = stored > real;
     bool fix = c->fix & (leak ? CHECK_FIX_LEAKS : CHECK_FIX_ERRORS);
 
-    say(c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64,
-        fix    ? "Repairing"
-        : leak ? "Leaked"
-               : "ERROR",
-        i, stored, real);
+    check_say(c, "%s cluster %" PRIu64 " refcount=%" PRIu64 " reference=%" PRIu64,
+              fix    ? "Repairing"
+              : leak ? "Leaked"
+                     : "ERROR",
+              i, stored, real);
     *(leak ? &c->r->leaks : &c->r->corruptions) += 1;
     if (!fix)
         return 0;
-    int ret = real > refcount_max(c->q) ? -ERANGE : set_count(c, i, real);
+    if (real > refcount_max(c->q)) /* fixed tables over each other */
+        return 0;
+    int ret = set_count(c, i, real);
     if (ret == 0)
         *(leak ? &c->r->leaks_fixed : &c->r->corruptions_fixed) += 1;
     return ret;
 }
 
-static int compare(Check *c)
+/* The block with the counts of range `index`, copied into c->table; zeros if there is none. */
+static int load_block(Check *c, uint64_t index)
 {
-    uint64_t per = refblock_entries(c->q), highest = 0;
-    int ret = 0;
+    Qcow2 *q = c->q;
+    uint8_t *block;
 
-    for (uint64_t i = 0; i < c->clusters && ret == 0; i++) {
-        uint64_t index = i / per, stored = 0, limit = MIN(c->clusters, (index + 1) * per);
-        bool have = index < c->q->reftable_size && c->q->reftable[index];
-        uint8_t *block = NULL;
-
-        if (have && (ret = cache_get(c->q, &c->q->ref_cache,
-                                     c->q->reftable[index] & REFTABLE_OFFSET, &block)) < 0) {
-            c->r->check_errors++;
-            break;
-        }
-        for (; i < limit; i++) {
-            stored = block ? refcount_read(c->q, block, i % per) : 0;
-            if (stored || c->refs[i])
-                highest = i + 1;
-            if (stored != c->refs[i])
-                break;
-        }
-        if (i < limit)
-            ret = compare_cluster(c, i, stored);
-        else
-            i--;
-    }
-    c->r->image_end = highest << c->q->cluster_bits;
+    memset(c->table, 0, q->cluster);
+    if (index >= q->reftable_size || q->reftable[index] == 0 ||
+        (index < c->block_count && c->bad_blocks[index]))
+        return 0;
+    int ret = cache_get(q, &q->ref_cache, q->reftable[index], &block);
+    if (ret == 0)
+        memcpy(c->table, block, q->cluster);
+    else
+        c->r->check_errors++;
     return ret;
 }
 
-/* Dangerous is a flag that says "ours alone" about a cluster that has other owners. */
-static int check_copied_entry(Check *c, uint64_t entry, uint64_t off, const char *what)
+int check_stored(Check *c, uint64_t cluster, uint64_t *value)
 {
-    uint64_t i = off >> c->q->cluster_bits;
+    uint64_t index = cluster / refblock_entries(c->q);
 
-    if (!(entry & ENTRY_COPIED) || off == 0 || i >= c->clusters || c->refs[i] <= 1)
-        return 0;
-    say(c, "ERROR OFLAG_COPIED %s: entry=0x%" PRIx64 " references=%" PRIu32, what, entry,
-        c->refs[i]);
-    c->r->corruptions++;
-    return 1;
+    *value = 0;
+    return index < c->block_count && c->bad_blocks[index] ? 0 : refcount_get(c->q, cluster, value);
 }
 
-static int check_copied(Check *c)
+/* Compare clusters [from, to), which all have their counts in block `index`. */
+static int compare_block(Check *c, uint64_t index, uint64_t from, uint64_t to)
 {
-    Qcow2 *q = c->q;
-    uint64_t found = 0;
+    int ret = load_block(c, index);
 
-    if (q->snapshot_count == 0 && c->r->corruptions == 0) /* no cluster can have two owners */
-        return 0;
-    for (uint32_t i = 0; i < q->l1_size; i++) {
-        uint64_t off = q->l1[i] & L1_OFFSET;
+    for (uint64_t i = from; i < to && ret == 0; i++) {
+        uint64_t stored = refcount_read(c->q, c->table, i % refblock_entries(c->q));
 
-        found += (uint64_t)check_copied_entry(c, q->l1[i], off, "L2 cluster");
-        if (off == 0 || off >> q->cluster_bits >= c->clusters || read_table(c, off, "L2 table") < 0)
-            continue;
-        for (uint32_t k = 0; k < l2_entries(q); k++) {
-            uint64_t entry = get_be64(c->table + 8 * k);
-
-            if (!(entry & L2_COMPRESSED))
-                found += (uint64_t)check_copied_entry(c, entry, entry & L2_OFFSET, "data cluster");
-        }
+        if (stored || c->refs[i])
+            c->r->image_end = (i + 1) << c->q->cluster_bits;
+        if (stored != c->refs[i])
+            ret = compare_cluster(c, i, stored);
     }
-    if (!(c->fix & CHECK_FIX_ERRORS))
-        return 0;
-    c->r->corruptions_fixed += found;
-    return tree_fix_copied(q);
+    return ret;
+}
+
+/* Counts of what lies beyond the end of the file: space that could never be used. */
+static int clear_beyond(Check *c)
+{
+    uint64_t per = refblock_entries(c->q), n = c->block_count * per;
+    int ret = 0;
+
+    for (uint64_t i = c->clusters; i < n && ret == 0; i = align_down(i, per) + per) {
+        ret = load_block(c, i / per);
+        for (uint64_t k = i; k < align_down(i, per) + per && ret == 0; k++)
+            if (refcount_read(c->q, c->table, k % per))
+                ret = set_count(c, k, 0);
+    }
+    return ret;
+}
+
+static int compare(Check *c)
+{
+    uint64_t per = refblock_entries(c->q);
+    int ret = c->fix & CHECK_FIX_ERRORS ? clear_beyond(c) : 0;
+
+    for (uint64_t i = 0; i < c->clusters && ret == 0; i += per)
+        ret = compare_block(c, i / per, i, MIN(c->clusters, i + per));
+    return ret;
 }
 
 static int finish_repair(Check *c)
@@ -382,7 +329,10 @@ static int prepare(Check *c, Error **err)
                          c->clusters);
     c->refs = calloc(c->clusters + 1, sizeof(*c->refs));
     c->table = malloc(q->cluster);
-    if (!c->refs || !c->table)
+    c->kinds = calloc(c->clusters + 1, 1);
+    c->block_count = q->reftable_size;
+    c->bad_blocks = calloc(c->block_count + 1, 1);
+    if (!c->refs || !c->table || !c->kinds || !c->bad_blocks)
         return error_set(err, -ENOMEM, "no memory to count %" PRIu64 " clusters", c->clusters);
     return 0;
 }
@@ -402,14 +352,21 @@ int qcow2_check(Node *node, unsigned fix, CheckReport *report, void *opaque, Che
         ret = prepare(&c, err);
     if (ret == 0) {
         *result = (CheckResult) { .total_clusters = div_round_up(node->size, q->cluster) };
-        count_all(&c);
-        ret = compare(&c);
+        ret = count_all(&c);
+        if (result->check_errors) /* what could not be read may be in use */
+            c.fix &= ~CHECK_FIX_LEAKS;
     }
+    if (ret == 0 && fix && node->writable)
+        ret = meta_rebuild(q);
+    if (ret == 0)
+        ret = compare(&c);
     if (ret == 0)
         ret = check_copied(&c);
     if (ret == 0 && fix)
         ret = finish_repair(&c);
     free(c.refs);
     free(c.table);
+    free(c.kinds);
+    free(c.bad_blocks);
     return ret < 0 && err && !*err ? error_set(err, ret, "check failed: %s", strerror(-ret)) : ret;
 }

@@ -129,6 +129,13 @@ int meta_build(Qcow2 *q)
     return ret;
 }
 
+int meta_rebuild(Qcow2 *q)
+{
+    free(q->meta.keys);
+    q->meta = (MetaSet) { 0 };
+    return meta_build(q);
+}
+
 void meta_free(Qcow2 *q)
 {
     free(q->meta.keys);

@@ -228,6 +228,8 @@ int free_apply_pending(Qcow2 *q);
 
 /* meta.c (change; meta_hit also while looking up, with the L2 cache's lock held) */
 int meta_build(Qcow2 *q);
+/* After tables have gone or moved without meta_remove() */
+int meta_rebuild(Qcow2 *q);
 int meta_add(Qcow2 *q, uint64_t off, uint64_t bytes);
 void meta_remove(Qcow2 *q, uint64_t off, uint64_t bytes);
 bool meta_hit(const Qcow2 *q, uint64_t off, uint64_t bytes);

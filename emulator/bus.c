@@ -10,6 +10,8 @@
 #include "emulator/log.h"
 #include "emulator/machine.h"
 
+enum { MAP_CHANGES_KEPT = 256 };
+
 /* ---- what the CPU asks of the machine ------------------------------------------------------ */
 
 static void bus_page(void *opaque, uint64_t gpa, TcgPage *out)
@@ -180,11 +182,24 @@ void machine_fill_bus(Machine *m, TcgBus *bus)
     };
 }
 
+/* A guest may move its BARs for ever: ranges that no look-up uses any more are freed in time. */
+static void count_map_change(Machine *m)
+{
+    if (++m->map_changes % MAP_CHANGES_KEPT == 0)
+        machine_want(m, WANT_RECLAIM);
+}
+
 static void memory_changed(void *opaque)
 {
     Machine *m = opaque;
 
     tcg_map_changed(m->tcg);
+    count_map_change(m);
+}
+
+static void io_changed(void *opaque)
+{
+    count_map_change(opaque);
 }
 
 /* Somebody wrote memory behind the CPUs' backs: translations of it are stale. */
@@ -200,6 +215,8 @@ void machine_connect_memory(Machine *m)
 {
     m->memory_changed = (MemListener) { .changed = memory_changed, .opaque = m };
     memmap_add_listener(pc_memory(m->pc), &m->memory_changed);
+    m->io_changed = (MemListener) { .changed = io_changed, .opaque = m };
+    memmap_add_listener(pc_io(m->pc), &m->io_changed);
     memmap_set_code_notifier(pc_memory(m->pc), code_written, m);
 }
 

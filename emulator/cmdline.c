@@ -463,12 +463,35 @@ static int parse_vga(Config *c, const char *value, Error **err)
 {
     if (asks_help(value, "none\nstd    VGA with Bochs VBE extensions (default)\n"))
         return 0;
+    c->vga_given = true;
     if (strcmp(value, "std") == 0)
         c->vga = VGA_STD;
     else if (strcmp(value, "none") == 0)
         c->vga = VGA_NONE;
     else
         return error_set(err, -EINVAL, "-vga '%s' is not supported; there are: std, none", value);
+    return 0;
+}
+
+static int parse_nodefaults(Config *c, const char *value, Error **err)
+{
+    (void)value, (void)err;
+    c->no_defaults = true;
+    return 0;
+}
+
+/* Scripts say `-net none`: there is none anyway. The same for parallel ports. */
+static int parse_none(Config *c, const char *value, Error **err)
+{
+    (void)c;
+    return strcmp(value, "none") == 0
+               ? 0
+               : error_set(err, -EINVAL, "'%s' is not supported; there is: none", value);
+}
+
+static int parse_nothing(Config *c, const char *value, Error **err)
+{
+    (void)c, (void)value, (void)err;
     return 0;
 }
 
@@ -563,7 +586,8 @@ const CmdOption cmd_options[] = {
     { OPT_BLOCK, "drive", "file=FILE[,OPTION=VALUE...]",
       "a drive: if=ide|floppy|none, index=N or bus=N,unit=N, media=disk|cdrom, format=NAME, "
       "snapshot=on|off, readonly=on|off, cache=writeback|none|writethrough|directsync|unsafe, "
-      "discard=unmap|ignore, id=NAME; other options go to the image's format and protocol",
+      "discard=unmap|ignore, aio=threads|native|io_uring, id=NAME; other options go to the image's "
+      "format and protocol",
       cmdline_drive },
     { OPT_BLOCK, "snapshot", NULL, "write to temporary files: no image changes", parse_snapshot },
 
@@ -589,6 +613,13 @@ const CmdOption cmd_options[] = {
     { OPT_IO, "monitor", "DEVICE", "the monitor, on a device as of -serial", parse_monitor },
     { OPT_IO, "debugcon", "DEVICE", "what the firmware writes to port 0x402", parse_debugcon },
 
+    { OPT_IO, "net", "none", "no network card: there is none (also -nic)", parse_none },
+    { OPT_IO, "nic", "none", "same as -net", parse_none },
+    { OPT_IO, "parallel", "none", "no parallel port: there is none", parse_none },
+    { OPT_IO, "nodefaults", NULL, "no serial port, monitor, display or CD-ROM drive by default",
+      parse_nodefaults },
+    { OPT_RUN, "no-user-config", NULL, "read no configuration files: none are read anyway",
+      parse_nothing },
     { OPT_RUN, "S", NULL, "do not start: wait for \"cont\" in the monitor", parse_S },
     { OPT_RUN, "no-reboot", NULL, "quit when the guest resets", parse_no_reboot },
     { OPT_RUN, "no-shutdown", NULL, "stop, do not quit, when the guest powers off",
@@ -635,6 +666,12 @@ static int set_image(Config *c, const char *arg, Error **err)
                          c->image, arg);
     c->image = arg;
     return 0;
+}
+
+static void leave_out_defaults(Config *c)
+{
+    if (c->no_defaults && !c->vga_given)
+        c->vga = VGA_NONE;
 }
 
 static void config_init(Config *c)
@@ -685,6 +722,7 @@ int cmdline_parse(int argc, char *const *argv, Config *c, CmdAction *action, con
             return 0;
         }
     }
+    leave_out_defaults(c);
     int ret = c->image ? cmdline_image(c, err) : 0;
     return ret < 0 ? ret : check_together(c, err);
 }

@@ -54,6 +54,8 @@ typedef struct Config {
     const char *debugcon;
     bool nographic, display_none;
     VgaKind vga;
+    bool vga_given;
+    bool no_defaults; /* no console, display or CD-ROM drive that nobody asked for */
 
     bool no_reboot, no_shutdown, no_hpet, no_acpi, paused;
     bool debug_exit;

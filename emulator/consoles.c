@@ -89,7 +89,7 @@ static int open_monitor(Machine *m, const char *spec, Error **err)
 /* What the command line leaves open. NULL: nothing. */
 static const char *default_serial(const Config *c)
 {
-    if (c->n_serials || c->display_none)
+    if (c->n_serials || c->display_none || c->no_defaults)
         return NULL;
     if (c->n_monitors == 0)
         return "mon:stdio";
@@ -98,7 +98,7 @@ static const char *default_serial(const Config *c)
 
 static const char *default_monitor(const Config *c)
 {
-    return c->nographic && c->n_serials && c->n_monitors == 0 ? "stdio" : NULL;
+    return c->nographic && !c->no_defaults && c->n_serials && c->n_monitors == 0 ? "stdio" : NULL;
 }
 
 static bool uses_stdio(const Config *c)

@@ -150,7 +150,7 @@ int drives_attach(Machine *m, Error **err)
         if (ret < 0)
             return error_prefix(err, ret, "%s", drive_title(m->drives[i].config));
     }
-    return attach_empty_cdrom(m, err);
+    return m->config->no_defaults ? 0 : attach_empty_cdrom(m, err);
 }
 
 void drives_close(Machine *m)

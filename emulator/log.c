@@ -33,7 +33,7 @@ static const LogItem traces[] = {
 
 static FILE *out;
 static pthread_mutex_t out_lock = PTHREAD_MUTEX_INITIALIZER;
-unsigned log_traces;
+atomic_uint log_traces;
 
 const char *log_items_help(void)
 {

@@ -6,6 +6,7 @@
 #ifndef EMULATOR_LOG_H
 #define EMULATOR_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/error.h"
@@ -29,12 +30,12 @@ int log_open(const char *file, Error **err);
 void log_close(void);
 void log_text(const char *text);
 
-extern unsigned log_traces; /* TRACE_* that are on */
+extern atomic_uint log_traces; /* TRACE_* that are on; any thread looks, the monitor changes it */
 void log_trace_(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 #define log_trace(bit, ...)                                                                        \
     do {                                                                                           \
-        if (unlikely(log_traces & (bit)))                                                          \
+        if (unlikely(atomic_load_explicit(&log_traces, memory_order_relaxed) & (bit)))             \
             log_trace_(__VA_ARGS__);                                                               \
     } while (0)
 

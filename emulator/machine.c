@@ -166,9 +166,11 @@ int machine_init(Machine *m, const Config *config, Error **err)
     *m = (Machine) { .config = config, .state = STATE_PAUSED };
     init_clocks(m);
     int ret = mainloop_init(&m->clocks, err);
+    unsigned traces;
+
     machine_lock();
-    if (config->trace)
-        log_parse_traces(config->trace, &log_traces, NULL);
+    if (config->trace && log_parse_traces(config->trace, &traces, NULL) == 0)
+        log_traces = traces;
     if (ret == 0 && (config->log_file || config->log_items || config->trace))
         ret = log_open(config->log_file, err);
     if (ret == 0)

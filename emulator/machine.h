@@ -25,7 +25,7 @@ typedef enum {
 } RunState;
 
 /* What somebody wants the main loop to do; vCPUs stand still from RESET, SHUTDOWN or QUIT on. */
-enum { WANT_RESET = 1, WANT_SHUTDOWN = 2, WANT_POWERDOWN = 4, WANT_QUIT = 8 };
+enum { WANT_RESET = 1, WANT_SHUTDOWN = 2, WANT_POWERDOWN = 4, WANT_QUIT = 8, WANT_RECLAIM = 16 };
 
 typedef struct Machine Machine;
 typedef struct Monitor Monitor;
@@ -53,7 +53,8 @@ struct Machine {
     Pc *pc;
     Tcg *tcg;
     unsigned log_mask; /* TCG_LOG_* that were asked for */
-    MemListener memory_changed;
+    MemListener memory_changed, io_changed;
+    unsigned map_changes;
     VCpu *cpus;
     unsigned n_cpus;
     pthread_cond_t cpu_left; /* a vCPU left cpu_run() */

@@ -75,6 +75,15 @@ static void restore_boot_order(Machine *m)
         pc_set_boot_order(m->pc, order[0] ? order : "cdn", NULL);
 }
 
+/* What map changes left behind goes; nobody looks anything up meanwhile. */
+static void reclaim_maps(Machine *m)
+{
+    vcpus_hold(m);
+    memmap_reclaim(pc_memory(m->pc));
+    memmap_reclaim(pc_io(m->pc));
+    vcpus_release(m);
+}
+
 void machine_reset(Machine *m)
 {
     log_trace(TRACE_STATE, "state: reset");
@@ -86,8 +95,7 @@ void machine_reset(Machine *m)
         tcg_cpu_reset(m->cpus[i].cpu);
         m->cpus[i].idle = false;
     }
-    memmap_reclaim(pc_memory(m->pc));
-    memmap_reclaim(pc_io(m->pc));
+    reclaim_maps(m);
     vcpus_release(m);
 }
 
@@ -106,6 +114,8 @@ void machine_serve_wants(Machine *m)
         unsigned wants = m->wants;
 
         m->wants = 0;
+        if (wants & WANT_RECLAIM)
+            reclaim_maps(m);
         if (wants & WANT_QUIT)
             m->done = true;
         else if (wants & WANT_SHUTDOWN)

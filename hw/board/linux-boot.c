@@ -58,7 +58,8 @@ static int check_header(const LinuxBoot *b, Layout *l, Error **err)
 
     if (b->kernel_size < HDR_END || get_le16(k + HDR_BOOT_FLAG) != 0xaa55 ||
         memcmp(k + HDR_MAGIC, "HdrS", 4))
-        return error_set(err, -EINVAL, "not a Linux kernel image (bzImage)");
+        return error_set(err, -EINVAL,
+                         "the file for -kernel is not a Linux kernel image (bzImage)");
     l->version = get_le16(k + HDR_VERSION);
     if (l->version < 0x0204 || !(k[HDR_LOADFLAGS] & LOADED_HIGH))
         return error_set(err, -ENOTSUP, "boot protocol %u.%02u of the kernel is too old",

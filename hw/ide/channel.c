@@ -94,6 +94,7 @@ static void request_done(AioRequest *req)
 
     d->in_flight = false;
     if (d->reset_wanted) {
+        ide_dma_end(&d->dma, d->ch->ide->memory, req->op == AIO_READ); /* what came, came */
         ide_drive_reset(d);
         return;
     }

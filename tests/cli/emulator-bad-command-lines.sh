@@ -41,6 +41,7 @@ refused "'tape' is not a character device" -serial tape
 refused "no/such/folder/log" -serial file:no/such/folder/log
 refused "no/such/socket" -serial unix:no/such/socket
 refused "no/such/kernel" -kernel no/such/kernel
+refused "-kernel is not a Linux kernel" -kernel zeros
 refused "cannot find firmware" -bios no-such-bios.bin
 refused "'./empty'" -bios ./empty
 refused "'e1000'" -device e1000

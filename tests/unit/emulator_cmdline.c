@@ -47,6 +47,8 @@ static const struct {
     { "-hdc a -cdrom b", "two drives at IDE bus 1, unit 0" },
     { "-fda a -fda b", "two floppy drives 0" },
     { "-drive file=a,if=floppy,index=2", "number 0 and 1" },
+    { "-net user", "'user' is not supported" },
+    { "-drive file=a,aio=fast", "fast" },
     { "-drive if=ide", "a disk needs file=" },
     { "-drive file=a,if=scsi", "scsi" },
     { "-drive file=a,index=4", "index is at most 3" },
@@ -159,6 +161,22 @@ static void drive_options_are_shared_out(void **state)
     config_free(&c);
 }
 
+static void scripts_say_none(void **state)
+{
+    Config c;
+
+    (void)state;
+    accept("-nodefaults -no-user-config -nic none -net none -parallel none "
+           "-drive file=a,format=raw,aio=native",
+           &c);
+    assert_true(c.no_defaults);
+    assert_int_equal(c.vga, VGA_NONE);
+    config_free(&c);
+    accept("-vga std -nodefaults", &c);
+    assert_int_equal(c.vga, VGA_STD);
+    config_free(&c);
+}
+
 static void image_alone(void **state)
 {
     Config c;
@@ -226,6 +244,7 @@ int main(void)
         cmocka_unit_test(memory_sizes),
         cmocka_unit_test(drives_find_their_places),
         cmocka_unit_test(drive_options_are_shared_out),
+        cmocka_unit_test(scripts_say_none),
         cmocka_unit_test(image_alone),
         cmocka_unit_test(only_prints),
         cmocka_unit_test(other_values),

@@ -81,7 +81,7 @@ static int refuse(int fd, const char *path, int perm, Error **err)
     find_holder(fd, holder, sizeof(holder));
     return error_set(
         err, -EAGAIN,
-        "Failed to get \"%s\" lock: '%s' is in use%s; -U (force-share) reads it anyway",
+        "Failed to get \"%s\" lock: '%s' is in use%s; force-share (img-tool: -U) reads it anyway",
         perm_names[perm], path, holder);
 }
 

@@ -188,6 +188,19 @@ static int parse_cache(DriveConfig *d, Options *o, Error **err)
     return ret;
 }
 
+/* Do the options for the block layer say which image it is? */
+static bool names_image(const Options *o)
+{
+    for (size_t i = 0; i < options_count(o); i++) {
+        const char *key = options_key_at(o, i);
+
+        if (strcmp(key, "driver") == 0 || strcmp(key, "filename") == 0 ||
+            strncmp(key, "file.", 5) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int parse_drive_options(Config *c, DriveConfig *d, Options *o, Error **err)
 {
     static const char *const medias[] = { "disk", "cdrom", NULL };
@@ -210,7 +223,7 @@ static int parse_drive_options(Config *c, DriveConfig *d, Options *o, Error **er
     d->id = options_take(o, "id");
     d->file = options_take(o, "file");
     d->format = options_take(o, "format");
-    if (!d->file && options_empty(o) && !d->cdrom && d->interface != DRIVE_IF_FLOPPY)
+    if (!d->file && !names_image(o) && !d->cdrom && d->interface != DRIVE_IF_FLOPPY)
         return error_set(err, -EINVAL, "a disk needs file=");
     return 0;
 }

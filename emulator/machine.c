@@ -146,6 +146,15 @@ static int add_serial_console(Machine *m, Error **err)
     return pc_add_fw_file(m->pc, "etc/sercon-port", port, sizeof(port), err);
 }
 
+/* What can be wrong there comes from the kernel's file. */
+static int setup_firmware(Machine *m, Error **err)
+{
+    int ret = pc_setup_firmware(m->pc, err);
+
+    return ret < 0 && m->config->kernel ? error_prefix(err, ret, "-kernel %s", m->config->kernel)
+                                        : ret;
+}
+
 static int attach_all(Machine *m, Error **err)
 {
     int ret = drives_attach(m, err);
@@ -155,7 +164,7 @@ static int attach_all(Machine *m, Error **err)
     if (ret == 0)
         ret = add_serial_console(m, err);
     if (ret == 0)
-        ret = pc_setup_firmware(m->pc, err);
+        ret = setup_firmware(m, err);
     return ret;
 }
 

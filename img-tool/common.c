@@ -177,6 +177,7 @@ void progress_show(Progress *p, bool show)
     shown_on_stdout = show;
     shown_percent100 = -100;
     sigaction(SIGUSR1, &action, NULL);
+    action.sa_flags |= SA_RESETHAND; /* a second one ends the program at once */
     for (size_t i = 0; i < ARRAY_LEN(end_signals); i++)
         sigaction(end_signals[i], &action, NULL);
     if (show)

@@ -20,7 +20,7 @@ typedef struct Convert {
     const char *target_format, *target, *snapshot;
     const char *backing_file;
     Options *options; /* of the target */
-    bool target_image_opts, existing, target_is_zero, compressed, out_of_order, salvage;
+    bool target_image_opts, existing, made, target_is_zero, compressed, out_of_order, salvage;
     uint64_t sparse, workers;
     Node *sources[MAX_SOURCES];
     size_t n_sources;
@@ -189,6 +189,7 @@ static int open_target(Convert *c)
         int ret = node_create(c->target, c->target_format, take(&c->options), 0, NULL, &err);
         if (ret < 0)
             return fail(err, ret);
+        c->made = true;
     }
     c->dst = open_image(&common, c->target, c->target_image_opts ? NULL : c->target_format, cache,
                         OPEN_RDWR | OPEN_UNMAP | (c->backing_file ? 0 : OPEN_NO_BACKING));
@@ -254,11 +255,16 @@ static int run(Convert *c)
     Progress progress = { 0 };
 
     progress.total = c->total;
+    /* From here on a signal cancels: also one that comes when the target has just been made. */
     progress_show(&progress, c->common.progress && !c->common.quiet);
-    int code = copy_sources(c, &progress);
+    int code = open_target(c);
+    if (code == 0)
+        code = copy_sources(c, &progress);
+    if (code != 0)
+        progress.cancel = true;
     progress_hide(&progress);
     /* A target that we made and could not finish must not look like an image that is whole. */
-    if (code != 0 && !c->existing && is_regular_or_absent(c->target) && unlink(c->target) < 0 &&
+    if (code != 0 && c->made && is_regular_or_absent(c->target) && unlink(c->target) < 0 &&
         errno != ENOENT)
         complain("%s: the incomplete target could not be removed: %s", c->target, strerror(errno));
     return code;
@@ -269,8 +275,7 @@ static int convert(Convert *c, int argc, char **argv)
     if (argc - optind < 2)
         return usage_error(c->cmd, "a source and a target file name are expected");
     c->target = argv[argc - 1];
-    if (check_arguments(c) != 0 ||
-        open_sources(c, argv + optind, (size_t)(argc - optind - 1)) != 0 || open_target(c) != 0)
+    if (check_arguments(c) != 0 || open_sources(c, argv + optind, (size_t)(argc - optind - 1)) != 0)
         return 1;
     return run(c);
 }

@@ -97,6 +97,10 @@ static void read_next_blocks(IdeDrive *d)
 {
     uint32_t n = MIN(d->left, (uint32_t)DATA_BUFFER / CD_BLOCK);
 
+    if (!d->node) { /* taken out while the guest was reading */
+        check_condition(d, KEY_NOT_READY, ASC_NO_MEDIUM);
+        return;
+    }
     d->block = n;
     d->iov = (struct iovec) { d->buf, n * CD_BLOCK };
     ide_submit(d, AIO_READ, d->lba * CD_BLOCK, n * CD_BLOCK, &d->iov, 1);
@@ -134,6 +138,12 @@ void atapi_dma_start(IdeDrive *d)
         ide_dma_end(dma, d->ch->ide->memory, false);
         ide_dma_done(d->ch, true);
         packet_ok(d);
+        return;
+    }
+    if (!d->node) { /* taken out between the command and the start of the transfer */
+        ide_dma_end(dma, d->ch->ide->memory, false);
+        ide_dma_done(d->ch, false);
+        check_condition(d, KEY_NOT_READY, ASC_NO_MEDIUM);
         return;
     }
     d->iov = (struct iovec) { dma->bounce, dma->len };

@@ -321,6 +321,33 @@ static void a_tray_can_be_changed(void **state)
     ide_teardown(t);
 }
 
+/* By force, in the middle of a command: the rest of it fails. */
+static void a_disc_is_torn_out(void **state)
+{
+    static const uint8_t read40[12] = { 0x28, 0, 0, 0, 0, 0, 0, 0, 40 },
+                         read4[12] = { 0x28, 0, 0, 0, 0, 5, 0, 0, 4 }, ready[12] = { 0 };
+    Ide *t = ide_setup();
+    unsigned words = 0;
+
+    (void)state;
+    packet(t, read40, false);
+    assert_int_equal(settle(t, 0x170) & DRQ, DRQ);
+    assert_int_equal(ide_change_medium(t->ide, 1, 0, NULL, true, NULL), 0);
+    for (; settle(t, 0x170) & DRQ; words++)
+        inw(t->f, 0x170);
+    assert_in_range(words, 1, 40 * 1024 - 1);
+    assert_int_equal(inb(t->f, 0x177) & ERR, ERR);
+
+    assert_int_equal(ide_change_medium(t->ide, 1, 0, t->cd, true, NULL), 0);
+    packet(t, ready, false); /* unit attention */
+    build_prd(t, 4 * 2048);
+    packet(t, read4, true);
+    assert_int_equal(ide_change_medium(t->ide, 1, 0, NULL, true, NULL), 0);
+    assert_int_equal(run_dma(t, 1, true) & 3, 2); /* stopped, with an error */
+    assert_int_equal(inb(t->f, 0x177) & ERR, ERR);
+    ide_teardown(t);
+}
+
 static void trims(void **state)
 {
     Ide *t = ide_setup();
@@ -398,6 +425,7 @@ int main(void)
         cmocka_unit_test(dma_errors_end_the_command),
         cmocka_unit_test(reads_a_cd),
         cmocka_unit_test(a_tray_can_be_changed),
+        cmocka_unit_test(a_disc_is_torn_out),
         cmocka_unit_test(trims),
         cmocka_unit_test(survives_noise),
     };

@@ -19,7 +19,7 @@ report() {
 }
 
 boot() {
-    timeout 120 "$EMULATOR" -m 32 -display none -serial file:serial -no-reboot \
+    timeout $((120 * ${PATIENCE:-1})) "$EMULATOR" -m 32 -display none -serial file:serial -no-reboot \
         -device isa-debug-exit,iobase=0xf4,iosize=1 "$@" </dev/null 2>err
     status=$?
     sed 's/^/# /' err

@@ -20,7 +20,7 @@ boot() { guest_start "$EMULATOR" -m 256 -no-reboot "$@" && guest_wait ONIONSKIN-
 end() { guest_send "poweroff -f" && guest_end 60; }
 
 kernel=(-kernel "$guest/vmlinuz" -initrd "$guest/initrd.gz" -append "console=ttyS0 quiet root=none")
-timeout 180 "$EMULATOR" -m 256 -display none -serial file:"$GUEST_LOG" -no-reboot \
+timeout $((180 * PATIENCE)) "$EMULATOR" -m 256 -display none -serial file:"$GUEST_LOG" -no-reboot \
     -kernel "$guest/vmlinuz" -initrd "$guest/initrd.gz" -append "console=ttyS0 root=none run=poweroff" </dev/null
 report "-kernel: userland and power off"
 grep -q 'reboot: Power down' "$GUEST_LOG"

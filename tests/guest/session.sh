@@ -7,6 +7,7 @@
 #   guest_end SECONDS             wait until the emulator has ended; its exit code
 GUEST_LOG=${GUEST_LOG:-/dev/null}
 GUEST_OUTPUT=
+PATIENCE=${PATIENCE:-1} # time limits are multiplied by it: slow builds
 
 guest_start() {
     : >"$GUEST_LOG"
@@ -25,7 +26,7 @@ guest_line() { # DEADLINE
 }
 
 guest_wait() { # TEXT SECONDS
-    local deadline=$((SECONDS + $2))
+    local deadline=$((SECONDS + $2 * PATIENCE))
     while guest_line "$deadline"; do
         case $GUEST_LINE in *"$1"*) return 0 ;; esac
     done
@@ -37,7 +38,7 @@ guest_wait() { # TEXT SECONDS
 guest_send() { printf '%s\n' "$1" >&"$GUEST_IN"; }
 
 guest_run() { # COMMAND SECONDS
-    local deadline=$((SECONDS + $2)) mark=M$RANDOM$RANDOM
+    local deadline=$((SECONDS + $2 * PATIENCE)) mark=M$RANDOM$RANDOM
     GUEST_OUTPUT=
     # The marker is typed in two halves, so that the echo of the command does not look like its end.
     guest_send "$1; echo \"${mark:0:3}\"\"${mark:3}:\$?\""
@@ -53,7 +54,7 @@ guest_run() { # COMMAND SECONDS
 }
 
 guest_end() { # SECONDS
-    local deadline=$((SECONDS + $1))
+    local deadline=$((SECONDS + $1 * PATIENCE))
     while kill -0 "$GUEST_JOB" 2>/dev/null; do
         if [ "$SECONDS" -ge "$deadline" ]; then
             kill "$GUEST_JOB"

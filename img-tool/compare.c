@@ -1,16 +1,20 @@
 /*
  * compare.c - img-tool compare: do two images show the same content?
+ *
+ * A few workers take pieces in ascending order and compare them. After the first finding no more
+ * are handed out; what is reported is the finding with the lowest offset.
  */
 #include "img-tool/cmd.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/math.h"
 #include "base/zero.h"
 
 enum { EXIT_SAME, EXIT_DIFFERENT, EXIT_OPEN, EXIT_STATUS, EXIT_READ };
-enum { CHUNK = 128 << 10 }; /* both buffers stay in the second-level cache */
+enum { CHUNK = 256 << 10, WORKERS = 4 };
 
 typedef struct Side {
     Node *node;
@@ -18,6 +22,17 @@ typedef struct Side {
     uint8_t *buf;
     bool zero, hole; /* of the piece being compared */
 } Side;
+
+typedef struct Comparison {
+    Side a, b; /* without buffers */
+    bool strict;
+    Progress *progress;
+    pthread_mutex_t lock; /* guards all below */
+    uint64_t cursor, end;
+    int code;    /* EXIT_SAME: nothing found yet */
+    uint64_t at; /* where */
+    bool status_differs;
+} Comparison;
 
 /* What `side` has at `off`, for at most *len bytes; beyond its end it reads as zeros. */
 static int look(Side *side, uint64_t off, uint64_t *len)
@@ -62,6 +77,7 @@ static uint64_t first_difference(const uint8_t *a, const uint8_t *b, uint64_t le
 /* EXIT_SAME, EXIT_DIFFERENT with *at set, or EXIT_READ. */
 static int compare_piece(Side *a, Side *b, uint64_t off, uint64_t len, uint64_t *at)
 {
+    *at = off;
     if (a->zero && b->zero)
         return EXIT_SAME;
     if ((!a->zero && load(a, off, len) < 0) || (!b->zero && load(b, off, len) < 0))
@@ -71,12 +87,12 @@ static int compare_piece(Side *a, Side *b, uint64_t off, uint64_t len, uint64_t 
 
         if (mem_is_zero(data, len))
             return EXIT_SAME;
-        *at = off + first_difference(data, NULL, len);
+        *at += first_difference(data, NULL, len);
         return EXIT_DIFFERENT;
     }
     if (memcmp(a->buf, b->buf, len) == 0)
         return EXIT_SAME;
-    *at = off + first_difference(a->buf, b->buf, len);
+    *at += first_difference(a->buf, b->buf, len);
     return EXIT_DIFFERENT;
 }
 
@@ -85,58 +101,131 @@ static uint64_t piece_length(const Side *a, const Side *b, uint64_t len)
     return a->zero && b->zero ? len : MIN(len, (uint64_t)CHUNK);
 }
 
-static int compare_all(Side *a, Side *b, const Common *common, bool strict, Progress *progress)
+/* ---- pieces ------------------------------------------------------------------------------------
+ */
+
+/* With the lock held. */
+static void found(Comparison *c, int code, uint64_t at, bool status_differs)
 {
-    uint64_t end = MAX(a->size, b->size), at = 0;
-
-    for (uint64_t off = 0; off < end;) {
-        uint64_t len = end - off;
-
-        if (progress_cancelled(progress))
-            return EXIT_STATUS;
-        if (look(a, off, &len) < 0 || look(b, off, &len) < 0)
-            return EXIT_STATUS;
-        if (off < a->size)
-            len = MIN(len, a->size - off);
-        if (off < b->size)
-            len = MIN(len, b->size - off);
-        if (strict && a->hole != b->hole) {
-            if (!common->quiet)
-                printf("Strict mode: Offset %" PRIu64 " block status mismatch!\n", off);
-            return EXIT_DIFFERENT;
-        }
-        len = piece_length(a, b, len);
-        int code = compare_piece(a, b, off, len, &at);
-        if (code == EXIT_DIFFERENT && !common->quiet)
-            printf("Content mismatch at offset %" PRIu64 "!\n", at);
-        if (code != EXIT_SAME)
-            return code;
-        off += len;
-        progress_step(progress, len);
-    }
-    if (!common->quiet)
-        puts("Images are identical.");
-    return EXIT_SAME;
+    if (c->code != EXIT_SAME && c->at <= at)
+        return;
+    c->code = code;
+    c->at = at;
+    c->status_differs = status_differs;
 }
 
-static int compare(Side *a, Side *b, const Common *common, bool strict)
+/* With the lock held: what both sides have at the cursor, for *len bytes. */
+static bool look_both(Comparison *c, Side *a, Side *b, uint64_t *len)
+{
+    uint64_t off = c->cursor;
+
+    *len = c->end - off;
+    if (progress_cancelled(c->progress) || look(a, off, len) < 0 || look(b, off, len) < 0) {
+        found(c, EXIT_STATUS, off, false);
+        return false;
+    }
+    if (off < a->size)
+        *len = MIN(*len, a->size - off);
+    if (off < b->size)
+        *len = MIN(*len, b->size - off);
+    if (c->strict && a->hole != b->hole) {
+        found(c, EXIT_DIFFERENT, off, true);
+        return false;
+    }
+    *len = piece_length(a, b, *len);
+    return true;
+}
+
+static bool next_piece(Comparison *c, Side *a, Side *b, uint64_t *off, uint64_t *len)
+{
+    pthread_mutex_lock(&c->lock);
+    bool more = c->code == EXIT_SAME && c->cursor < c->end && look_both(c, a, b, len);
+    if (more) {
+        *off = c->cursor;
+        c->cursor += *len;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return more;
+}
+
+static void *work(void *opaque)
+{
+    Comparison *c = opaque;
+    AUTO_FREE uint8_t *bufs = malloc(2 * CHUNK);
+    Side a = c->a, b = c->b;
+    uint64_t off, len, at;
+
+    a.buf = bufs;
+    b.buf = bufs + CHUNK;
+    while (bufs && next_piece(c, &a, &b, &off, &len)) {
+        int code = compare_piece(&a, &b, off, len, &at);
+
+        progress_step(c->progress, len);
+        if (code == EXIT_SAME)
+            continue;
+        pthread_mutex_lock(&c->lock);
+        found(c, code, at, false);
+        pthread_mutex_unlock(&c->lock);
+    }
+    return NULL;
+}
+
+/* This thread is a worker, too: it goes on alone if no other can start. */
+static void compare_all(Comparison *c)
+{
+    pthread_t threads[WORKERS - 1];
+    int started = 0;
+
+    while (started < WORKERS - 1 && pthread_create(&threads[started], NULL, work, c) == 0)
+        started++;
+    work(c);
+    while (started)
+        pthread_join(threads[--started], NULL);
+    if (c->code == EXIT_SAME && c->cursor < c->end) {
+        complain("no memory to compare");
+        c->code = EXIT_READ;
+    }
+}
+
+/* ---- the command --------------------------------------------------------------------------------
+ */
+
+/* The warning comes when the part that both have turned out to be the same. */
+static void print_verdict(const Comparison *c)
+{
+    if (c->a.size != c->b.size && (c->code == EXIT_SAME || c->at >= MIN(c->a.size, c->b.size)))
+        puts("Warning: Image size mismatch!");
+    if (c->code == EXIT_SAME)
+        puts("Images are identical.");
+    else if (c->status_differs)
+        printf("Strict mode: Offset %" PRIu64 " block status mismatch!\n", c->at);
+    else if (c->code == EXIT_DIFFERENT)
+        printf("Content mismatch at offset %" PRIu64 "!\n", c->at);
+}
+
+static int compare(Node *first, Node *second, const Common *common, bool strict)
 {
     Progress progress = { 0 };
+    Comparison c = {
+        .a = { .node = first, .size = node_size(first) },
+        .b = { .node = second, .size = node_size(second) },
+        .strict = strict,
+        .progress = &progress,
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+    };
 
-    a->size = node_size(a->node);
-    b->size = node_size(b->node);
-    if (a->size != b->size && strict) {
+    if (c.a.size != c.b.size && strict) {
         if (!common->quiet)
             puts("Strict mode: Image size mismatch!");
         return EXIT_DIFFERENT;
     }
-    if (a->size != b->size && !common->quiet)
-        puts("Warning: Image size mismatch!");
-    progress.total = MAX(a->size, b->size);
+    progress.total = c.end = MAX(c.a.size, c.b.size);
     progress_show(&progress, common->progress);
-    int code = compare_all(a, b, common, strict, &progress);
+    compare_all(&c);
     progress_hide(&progress);
-    return code;
+    if (!common->quiet)
+        print_verdict(&c);
+    return c.code;
 }
 
 int cmd_compare(int argc, char **argv)
@@ -177,12 +266,5 @@ int cmd_compare(int argc, char **argv)
     AUTO_NODE Node *second = open_image(&common, argv[optind + 1], format_b, common.src_cache, 0);
     if (!second)
         return EXIT_OPEN;
-    AUTO_FREE uint8_t *bufs = malloc(2 * CHUNK);
-    if (!bufs) {
-        complain("no memory");
-        return EXIT_READ;
-    }
-    Side a = { .node = first, .buf = bufs }, b = { .node = second, .buf = bufs + CHUNK };
-
-    return compare(&a, &b, &common, strict);
+    return compare(first, second, &common, strict);
 }

@@ -14,7 +14,7 @@
 #include "base/zero.h"
 
 enum { EXIT_SAME, EXIT_DIFFERENT, EXIT_OPEN, EXIT_STATUS, EXIT_READ };
-enum { CHUNK = 256 << 10, WORKERS = 4 };
+enum { CHUNK = 256 << 10, WORKERS = 3 };
 
 typedef struct Side {
     Node *node;

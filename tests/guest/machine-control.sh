@@ -23,7 +23,6 @@ guest_send 'reboot -f'
 does "the guest reboots" ready
 monitor system_reset
 does "system_reset of the monitor" ready
-# The kernel's own button driver is a module that the initrd lacks: look at the event in hardware.
 monitor stop
 monitor 'info status'
 does "stop" guest_wait 'VM status: paused' 20

@@ -32,6 +32,8 @@ enum {
     TLB_MIN_ENTRIES = 1024,
     TLB_TOUCHED_MAX = 512,
     KEY_BITS = 5,
+    EXEC_PAGE_BITS = 15,
+    LARGE_PAGE_BITS = 16,
 };
 
 /* Set by the core in Block.mode: one instruction, run again alone because it changes code. */
@@ -118,8 +120,9 @@ typedef struct CpuCore {
     SlowEntry slow[SLOW_ENTRIES];
     uint64_t tlb_epoch; /* counts flushes of any kind */
     TlbClass tlb[MMU_CLASSES];
-    uint64_t exec_pages[2][64]; /* hash sets of pages that the jump cache knows: local, global */
-    uint64_t large_pages[64];   /* hash set of large pages in the TLB */
+    /* Hash sets. A false hit costs a flush, again and again: they are large. */
+    uint64_t exec_pages[2][1 << (EXEC_PAGE_BITS - 6)]; /* in the jump cache: local, global */
+    uint64_t large_pages[1 << (LARGE_PAGE_BITS - 6)];  /* large pages in the TLB */
 
     JumpKey keys[1 << KEY_BITS];
     JumpKey *key;      /* that of cpu->jump_key */

@@ -75,7 +75,7 @@ void jump_forget_local(Cpu *cpu)
 
 static unsigned page_hash(uint64_t va)
 {
-    return (va >> PAGE_BITS ^ va >> (PAGE_BITS + 12)) & 4095;
+    return (va >> PAGE_BITS) * 0x9e3779b97f4a7c15 >> (64 - EXEC_PAGE_BITS);
 }
 
 void jump_note_page(Cpu *cpu, uint64_t va, bool global)

@@ -96,7 +96,8 @@ static const uint8_t large_shifts[] = { 21, 22, 30 };
 
 static unsigned large_hash(uint64_t va, unsigned shift)
 {
-    return ((va >> shift) * 0x9e3779b97f4a7c15 + shift) >> 52;
+    return (((va >> shift) + ((uint64_t)shift << 48)) * 0x9e3779b97f4a7c15) >>
+           (64 - LARGE_PAGE_BITS);
 }
 
 void tlb_note_large(Cpu *cpu, uint64_t va, uint64_t page_size)

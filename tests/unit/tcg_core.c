@@ -603,7 +603,8 @@ static void *kick(void *opaque)
 
     usleep(5000);
     cpu_request(cpu, CPU_REQ_INTR);
-    /* A stop may be taken before an interrupt that is pending with it: wait until that was taken. */
+    /* A stop may be taken before an interrupt that is pending with it: wait until that was taken.
+     */
     for (int ms = 0; ms < 10000 && !__atomic_load_n(&fake(cpu)->interrupts, __ATOMIC_RELAXED); ms++)
         usleep(1000);
     cpu_request(cpu, CPU_REQ_STOP);

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/math.h"
 #include "base/zero.h"
 
@@ -39,6 +40,7 @@ typedef struct Copy {
     const CopyJob *job;
     uint64_t chunk, cluster;
     Piece pieces[MAX_PIECES];
+    uint8_t *buffers;         /* the data of all pieces */
     pthread_mutex_t lock;     /* guards all below */
     pthread_cond_t freed;     /* a piece was given back, or `ret` was set */
     Piece *free;              /* the last one used first: its buffers are in the cache */
@@ -454,11 +456,13 @@ static void run_workers(Copy *c, unsigned n)
 
 static int pieces_alloc(Copy *c, unsigned n)
 {
+    c->buffers = buffer_alloc(n * c->chunk);
+    if (!c->buffers)
+        return -ENOMEM;
     for (unsigned i = 0; i < n; i++) {
         Piece *p = &c->pieces[i];
 
-        if (!(p->data = aligned_alloc(4096, align_up(c->chunk, 4096))))
-            return -ENOMEM;
+        p->data = c->buffers + i * c->chunk;
         if (c->job->compressed) {
             p->packed = malloc(c->chunk);
             p->packed_len = calloc(div_round_up(c->chunk, c->cluster), sizeof(*p->packed_len));
@@ -473,8 +477,8 @@ static int pieces_alloc(Copy *c, unsigned n)
 
 static void pieces_free(Copy *c)
 {
+    free(c->buffers);
     for (unsigned i = 0; i < MAX_PIECES; i++) {
-        free(c->pieces[i].data);
         free(c->pieces[i].packed);
         free(c->pieces[i].packed_len);
     }

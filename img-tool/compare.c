@@ -10,11 +10,12 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/math.h"
 #include "base/zero.h"
 
 enum { EXIT_SAME, EXIT_DIFFERENT, EXIT_OPEN, EXIT_STATUS, EXIT_READ };
-enum { CHUNK = 256 << 10, WORKERS = 3 };
+enum { CHUNK = 1 << 20, WORKERS = 3 };
 
 typedef struct Side {
     Node *node;
@@ -151,7 +152,7 @@ static bool next_piece(Comparison *c, Side *a, Side *b, uint64_t *off, uint64_t 
 static void *work(void *opaque)
 {
     Comparison *c = opaque;
-    AUTO_FREE uint8_t *bufs = malloc(2 * CHUNK);
+    AUTO_FREE uint8_t *bufs = buffer_alloc(2 * CHUNK);
     Side a = c->a, b = c->b;
     uint64_t off, len, at;
 

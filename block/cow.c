@@ -383,5 +383,7 @@ int node_pwrite_compressed(Node *node, const void *buf, size_t len, uint64_t off
         off += part;
         len -= part;
     }
+    if (ret == 0 && node->flags & OPEN_WRITETHROUGH)
+        ret = node_flush(node);
     return ret;
 }

@@ -25,14 +25,14 @@ boot() {
 sums() { printf '%s' "$GUEST_OUTPUT" | grep -o '\b[0-9a-f]\{64\}\b'; }
 power_off() { guest_send poweroff && guest_end 60; }
 # Random pieces of odd sizes at odd places of the raw disk, zeros among them, then its checksum by 4 MiB.
-scatter='dd if=/dev/urandom of=/dev/sdb bs=64k count=160 2>/dev/null
+scatter='dd if=/dev/urandom of=/dev/hdb bs=64k count=160 2>/dev/null
 for at in 20000 24577 30011 41903 60001; do
-    dd if=/dev/urandom of=/dev/sdb bs=512 seek=$at count=$((at % 701 + 1)) conv=notrunc 2>/dev/null
+    dd if=/dev/urandom of=/dev/hdb bs=512 seek=$at count=$((at % 701 + 1)) conv=notrunc 2>/dev/null
 done
-dd if=/dev/zero of=/dev/sdb bs=4k seek=512 count=300 conv=notrunc 2>/dev/null
+dd if=/dev/zero of=/dev/hdb bs=4k seek=512 count=300 conv=notrunc 2>/dev/null
 sync; echo 3 >/proc/sys/vm/drop_caches
 for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
-    dd if=/dev/sdb bs=1M skip=$((i * 4)) count=4 2>/dev/null | sha256sum
+    dd if=/dev/hdb bs=1M skip=$((i * 4)) count=4 2>/dev/null | sha256sum
 done'
 files='mkdir /root/d
 for i in 1 2 3 4 5 6 7 8; do

@@ -37,4 +37,8 @@ guest_start "$EMULATOR" "${linux[@]}" -nographic
 does "boots once more" ready
 printf '\001x' >&"$GUEST_IN"
 does "Ctrl-A x" ends
+guest_start "$EMULATOR" -m 256 -hda "$GUEST/disk.raw" -snapshot -nographic
+does "boots from disk" ready
+monitor system_powerdown
+does "the power button makes the guest power off" ends
 done_testing

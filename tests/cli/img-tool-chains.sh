@@ -57,8 +57,10 @@ img resize -q old.qcow2 2M
 is '... and what was cut off does not come back' io -c 'read -q -P 8 0 1M' -c 'read -q -P 0 1M 1M' old.qcow2
 is '... and is clean' img check -q old.qcow2
 
-exec 9> >(exec "$IMG_TOOL" io -f raw real/base >/dev/null 2>&1)
-for _ in 1 2 3 4 5 6 7 8 9 10; do io -f raw -c 'write -q 0 512' real/base 2>/dev/null && sleep 0.2 || break; done
+# Somebody has it open for writing from the moment that the answer to `length` is there.
+exec 9> >(exec "$IMG_TOOL" io -f raw real/base >holder 2>&1)
+echo length >&9
+for ((i = 0; i < 100; i++)); do [ -s holder ] && break || sleep 0.1; done
 refused 'a base that is being written to is named' "real/base" img convert -O raw real/top x.raw
 is '... and read with -U' img convert -U -O raw real/top x.raw
 exec 9>&-

@@ -39,6 +39,9 @@ printf '\001x' >&"$GUEST_IN"
 does "Ctrl-A x" ends
 guest_start "$EMULATOR" -m 256 -hda "$GUEST/disk.raw" -snapshot -nographic
 does "boots from disk" ready
+# The ACPI daemon goes to the background before it listens.
+does "somebody listens to the power button" \
+    guest_run 'until ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q input/event; do sleep 0.2; done' 30
 monitor system_powerdown
 does "the power button makes the guest power off" ends
 done_testing

@@ -156,9 +156,16 @@ static void *work(void *opaque)
     Side a = c->a, b = c->b;
     uint64_t off, len, at;
 
+    if (!bufs) { /* what nobody compared is not the same */
+        complain("no memory to compare images");
+        pthread_mutex_lock(&c->lock);
+        found(c, EXIT_READ, 0, false);
+        pthread_mutex_unlock(&c->lock);
+        return NULL;
+    }
     a.buf = bufs;
     b.buf = bufs + CHUNK;
-    while (bufs && next_piece(c, &a, &b, &off, &len)) {
+    while (next_piece(c, &a, &b, &off, &len)) {
         int code = compare_piece(&a, &b, off, len, &at);
 
         progress_step(c->progress, len);

@@ -12,16 +12,21 @@
 
 const char *program_name = "img-tool";
 
+static void message(const char *fmt, va_list ap)
+{
+    fflush(stdout);
+    fprintf(stderr, "%s: ", program_name);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+}
+
 void complain(const char *fmt, ...)
 {
     va_list ap;
 
-    fflush(stdout);
-    fprintf(stderr, "%s: ", program_name);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    message(fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
 }
 
 int fail(Error *err, int code)
@@ -35,12 +40,10 @@ int usage_error(const Command *cmd, const char *fmt, ...)
 {
     va_list ap;
 
-    fflush(stdout);
-    fprintf(stderr, "%s: ", program_name);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    message(fmt, ap);
     va_end(ap);
-    fprintf(stderr, "\nTry '%s %s --help' for more information\n", program_name, cmd->name);
+    fprintf(stderr, "Try '%s %s --help' for more information\n", program_name, cmd->name);
     return 1;
 }
 

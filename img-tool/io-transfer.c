@@ -23,8 +23,7 @@ typedef struct Transfer {
     struct timespec started;
 } Transfer;
 
-/* ---- arguments
- * ----------------------------------------------------------------------------------------- */
+/* ---- arguments ---- */
 
 static bool parse_pattern(const char *text, uint8_t *out)
 {
@@ -119,8 +118,7 @@ static bool consistent_write(const Transfer *t)
     return !wrong;
 }
 
-/* ---- statistics
- * ------------------------------------------------------------------------------------------ */
+/* ---- statistics ---- */
 
 static double seconds_since(const struct timespec *start)
 {
@@ -131,30 +129,15 @@ static double seconds_since(const struct timespec *start)
     return s > 1e-9 ? s : 1e-9;
 }
 
-static void amount(double bytes, char *text, size_t size)
-{
-    static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-    size_t unit = 0;
-
-    while (bytes >= 1024 && unit + 1 < ARRAY_LEN(units)) {
-        bytes /= 1024;
-        unit++;
-    }
-    if (bytes == (double)(uint64_t)bytes)
-        snprintf(text, size, "%" PRIu64 " %s", (uint64_t)bytes, units[unit]);
-    else
-        snprintf(text, size, "%.3f %s", bytes, units[unit]);
-}
-
 static void report(const Transfer *t, const char *verb)
 {
     double s = seconds_since(&t->started);
-    char total[40], rate[40];
+    char total[SIZE_TEXT], rate[SIZE_TEXT];
 
     if (t->quiet)
         return;
-    amount((double)t->len, total, sizeof(total));
-    amount((double)t->len / s, rate, sizeof(rate));
+    io_size_text((double)t->len, total);
+    io_size_text((double)t->len / s, rate);
     if (t->concise) {
         printf("%" PRIu64 ",1,0:00:%05.2f,%.3f,%.3f\n", t->len, s, (double)t->len / s, 1 / s);
         return;

@@ -12,8 +12,7 @@
 
 enum { MAX_ARGS = 64, MAX_COMMANDS = 256 };
 
-/* ---- the image
- * ------------------------------------------------------------------------------------- */
+/* ---- the image ---- */
 
 void io_close(IoSession *s)
 {
@@ -83,26 +82,21 @@ static int run_reopen(IoSession *s, int argc, char **argv)
     return io_open(s, name);
 }
 
-/* ---- what the image is
- * ------------------------------------------------------------------------------ */
+/* ---- what the image is ---- */
 
-/* Sizes as this tool's outputs show them: "512 bytes", "64 KiB", "1.500 KiB". */
-static const char *size_text(uint64_t bytes, char text[SIZE_TEXT])
+const char *io_size_text(double bytes, char text[SIZE_TEXT])
 {
-    static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-    double value = (double)bytes;
-    int unit = -1;
+    static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+    size_t unit = 0;
 
-    while (value >= 1024 && unit < 5) {
-        value /= 1024;
+    while (bytes >= 1024 && unit + 1 < ARRAY_LEN(units)) {
+        bytes /= 1024;
         unit++;
     }
-    if (unit < 0)
-        snprintf(text, SIZE_TEXT, "%" PRIu64 " bytes", bytes);
-    else if (value == (double)(uint64_t)value)
-        snprintf(text, SIZE_TEXT, "%" PRIu64 " %s", (uint64_t)value, units[unit]);
+    if (bytes == (double)(uint64_t)bytes)
+        snprintf(text, SIZE_TEXT, "%" PRIu64 " %s", (uint64_t)bytes, units[unit]);
     else
-        snprintf(text, SIZE_TEXT, "%.3f %s", value, units[unit]);
+        snprintf(text, SIZE_TEXT, "%.3f %s", bytes, units[unit]);
     return text;
 }
 
@@ -112,7 +106,7 @@ static int run_length(IoSession *s, int argc, char **argv)
 
     (void)argc;
     (void)argv;
-    puts(size_text(node_size(s->node), text));
+    puts(io_size_text((double)node_size(s->node), text));
     return 0;
 }
 
@@ -131,7 +125,7 @@ static int run_info(IoSession *s, int argc, char **argv)
     }
     printf("format name: %s\n", node_format(s->node));
     if (info.cluster_size)
-        printf("cluster size: %s\n", size_text(info.cluster_size, text));
+        printf("cluster size: %s\n", io_size_text((double)info.cluster_size, text));
     return 0;
 }
 
@@ -171,7 +165,7 @@ static int run_alloc(IoSession *s, int argc, char **argv)
         at += n;
     }
     printf("%" PRIu64 "/%" PRIu64 " bytes allocated at offset %s\n", sum, count,
-           size_text(off, text));
+           io_size_text((double)off, text));
     return 0;
 }
 
@@ -180,7 +174,8 @@ static void print_map_line(bool allocated, uint64_t off, uint64_t len)
     char length[SIZE_TEXT], offset[SIZE_TEXT];
 
     printf("%s (0x%" PRIx64 ") bytes %s allocated at offset %s (0x%" PRIx64 ")\n",
-           size_text(len, length), len, allocated ? "   " : "not", size_text(off, offset), off);
+           io_size_text((double)len, length), len, allocated ? "   " : "not",
+           io_size_text((double)off, offset), off);
 }
 
 static int run_map(IoSession *s, int argc, char **argv)
@@ -208,8 +203,7 @@ static int run_map(IoSession *s, int argc, char **argv)
     return 0;
 }
 
-/* ---- changes
- * ------------------------------------------------------------------------------------------ */
+/* ---- changes ---- */
 
 static int run_flush(IoSession *s, int argc, char **argv)
 {
@@ -251,8 +245,7 @@ static int run_truncate(IoSession *s, int argc, char **argv)
     return ret < 0 ? -1 : 0;
 }
 
-/* ---- the rest
- * ------------------------------------------------------------------------------------------ */
+/* ---- the rest ---- */
 
 static int run_sleep(IoSession *s, int argc, char **argv)
 {

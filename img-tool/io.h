@@ -31,7 +31,10 @@ void io_close(IoSession *s);
 /* Split a line at blanks (double quotes keep them) and run it; 0, or -1 if it failed. */
 int io_run_line(IoSession *s, const char *line);
 
-/* io_transfer.c */
+/* Sizes and rates as this tool's outputs show them: "512 bytes", "64 KiB", "1.500 KiB". */
+const char *io_size_text(double bytes, char text[SIZE_TEXT]);
+
+/* io-transfer.c */
 int io_read(IoSession *s, int argc, char **argv);
 int io_readv(IoSession *s, int argc, char **argv);
 int io_write(IoSession *s, int argc, char **argv);

@@ -208,8 +208,7 @@ static bool next_packed_piece(Copy *c, Piece *piece)
     return false;
 }
 
-/* ---- one piece
- * ------------------------------------------------------------------------------------ */
+/* ---- one piece ---- */
 
 /* Sector by sector; what cannot be read becomes zeros. */
 static void read_salvage(Copy *c, const Piece *p)
@@ -427,8 +426,7 @@ static void *work(void *opaque)
     return NULL;
 }
 
-/* ---- all of them
- * ----------------------------------------------------------------------------------- */
+/* ---- all of them ---- */
 
 /* Compressing keeps a processor busy, copying does not. */
 static unsigned worker_count(const CopyJob *job)

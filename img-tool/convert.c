@@ -36,8 +36,7 @@ static void convert_free(Convert *c)
     options_free(c->options);
 }
 
-/* ---- command line
- * -------------------------------------------------------------------------------- */
+/* ---- command line ---- */
 
 static int number_option(Convert *c, int opt)
 {
@@ -117,8 +116,7 @@ static int check_arguments(Convert *c)
     return 0;
 }
 
-/* ---- source and target
- * ----------------------------------------------------------------------------- */
+/* ---- source and target ---- */
 
 /* A snapshot by name or ID, or `snapshot.id=ID,snapshot.name=NAME`. */
 static int load_snapshot(Node *node, const char *param, Error **err)
@@ -203,8 +201,7 @@ static int open_target(Convert *c)
     return 0;
 }
 
-/* ---- the copy
- * ---------------------------------------------------------------------------------------- */
+/* ---- the copy ---- */
 
 static void report_line(void *opaque, const char *line)
 {

@@ -11,8 +11,7 @@
 
 enum { CURSOR_BLINK_NS = 266000000, TEXT_BLINK_NS = 533000000, MAX_LINE = DISPLAY_MAX_WIDTH };
 
-/* --- colours
- * ---------------------------------------------------------------------------------------- */
+/* --- colours ---- */
 
 static uint32_t dac_color(const Vga *v, uint8_t index)
 {
@@ -35,8 +34,7 @@ static uint32_t palette_color(const Vga *v, unsigned index)
     return dac_color(v, (uint8_t)(a | (v->attr[0x14] & 12) << 4));
 }
 
-/* --- geometry as the CRT controller has it
- * -------------------------------------------------------------- */
+/* --- geometry as the CRT controller has it ---- */
 
 static unsigned display_lines(const Vga *v)
 {
@@ -53,8 +51,7 @@ static uint32_t start_address(const Vga *v)
     return v->crtc[0x0c] << 8 | v->crtc[0x0d];
 }
 
-/* --- putting lines onto the surface
- * ------------------------------------------------------------------------ */
+/* --- putting lines onto the surface ---- */
 
 typedef struct Painter {
     Vga *v;

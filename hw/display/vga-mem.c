@@ -96,8 +96,7 @@ static uint8_t read_byte(Vga *v, uint64_t offset)
     return read_planar(v, addr);
 }
 
-/* --- writing
- * --------------------------------------------------------------------------------------- */
+/* --- writing ---- */
 
 static uint8_t rotate_right(uint8_t value, unsigned n)
 {
@@ -158,8 +157,7 @@ static void write_byte(Vga *v, uint64_t offset, uint8_t value)
     }
 }
 
-/* --- the region
- * ---------------------------------------------------------------------------------------- */
+/* --- the region ---- */
 
 static uint64_t window_read(void *opaque, uint64_t offset, unsigned size)
 {

@@ -48,8 +48,7 @@ static void attr_write(Vga *v, uint8_t value)
         v->attr[i] = i < 16 || i == 0x12 || i == 0x14 ? value & 0x3f : value;
 }
 
-/* --- DAC
- * ------------------------------------------------------------------------------------------- */
+/* --- DAC ---- */
 
 static uint8_t dac_mask_bits(const Vga *v)
 {
@@ -77,8 +76,7 @@ static void dac_data_write(Vga *v, uint8_t value)
     }
 }
 
-/* --- CRT controller
- * ---------------------------------------------------------------------------------- */
+/* --- CRT controller ---- */
 
 static void crtc_write(Vga *v, uint8_t value)
 {
@@ -99,8 +97,7 @@ static bool crtc_port(const Vga *v, uint16_t port)
     return (port & 0x3f0) == (v->misc & MISC_COLOR ? 0x3d0 : 0x3b0);
 }
 
-/* --- all together
- * --------------------------------------------------------------------------------------- */
+/* --- all together ---- */
 
 static uint8_t crtc_block_read(Vga *v, uint16_t port)
 {

@@ -21,8 +21,7 @@ enum {
     MMIO_DISPI = 0x500
 };
 
-/* --- ports
- * --------------------------------------------------------------------------------------------- */
+/* --- ports ---- */
 
 static uint64_t ports_read(Vga *v, uint16_t port, unsigned size)
 {
@@ -83,8 +82,7 @@ static const MemOps ops_3b0 = { ports_3b0_read, ports_3b0_write, 0 };
 static const MemOps ops_3c0 = { ports_3c0_read, ports_3c0_write, 0 };
 static const MemOps ops_dispi = { dispi_ports_read, dispi_ports_write, 2 };
 
-/* --- the registers in memory
- * ------------------------------------------------------------------------------ */
+/* --- the registers in memory ---- */
 
 static uint64_t mmio_read(void *opaque, uint64_t offset, unsigned size)
 {
@@ -109,8 +107,7 @@ static void mmio_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 
 static const MemOps ops_mmio = { mmio_read, mmio_write, 2 };
 
-/* --- the device
- * ---------------------------------------------------------------------------------------------- */
+/* --- the device ---- */
 
 static void vga_reset(void *opaque)
 {

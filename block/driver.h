@@ -61,6 +61,15 @@ struct BlockDriver {
     bool has_backing;
     const OptionDesc *create_options;
 
+    /*
+     * Names that start with "SCHEME:" mean this driver: a protocol's own name always does, and
+     * those listed here. parse_name() turns such a name into options (below those given
+     * explicitly); for a filter it must name the child (`file.filename`). Without it a protocol
+     * gets the whole name.
+     */
+    const char *const *schemes;
+    int (*parse_name)(const char *name, Options *options, Error **err);
+
     /* 0..100: how surely these first bytes (zero padded to PROBE_BYTES) are this format */
     int (*probe)(const uint8_t *buf, size_t len);
 
@@ -114,6 +123,16 @@ extern const BlockDriver *const format_drivers[];   /* in probing order, NULL at
 extern const BlockDriver *const protocol_drivers[]; /* protocols and filters */
 
 const BlockDriver *driver_find(const char *name);
+/* The protocol or filter that names starting with "SCHEME:" mean, or NULL. */
+const BlockDriver *driver_for_scheme(const char *scheme);
+
+/*
+ * Open a further node for a driver: what the option `key` names or the options `key.*` describe,
+ * else `filename`. With `probe` a format is looked for on top of the protocol. The driver's close()
+ * drops it.
+ */
+int node_open_child(Node *parent, Options *options, const char *key, const char *filename,
+                    bool probe, unsigned flags, Node **child, Error **err);
 
 /* For create(): make or empty the file and open it for writing. */
 int node_create_file(const char *filename, Node **out, Error **err);

@@ -24,6 +24,20 @@ const BlockDriver *driver_find(const char *name)
     return drv ? drv : find_in(protocol_drivers, name);
 }
 
+const BlockDriver *driver_for_scheme(const char *scheme)
+{
+    for (const BlockDriver *const *list = protocol_drivers; *list; list++) {
+        const char *const *s = (*list)->schemes;
+
+        if (((*list)->is_protocol || s) && strcmp((*list)->name, scheme) == 0)
+            return *list;
+        for (; s && *s; s++)
+            if (strcmp(*s, scheme) == 0)
+                return *list;
+    }
+    return NULL;
+}
+
 const char *driver_name_at(size_t i)
 {
     const BlockDriver *const *list = format_drivers;

@@ -68,6 +68,23 @@ static int common_options(Options *o, unsigned *flags, Error **err)
     return ret;
 }
 
+/* At the node whose driver the name's scheme means, the name becomes options, too. */
+static int name_parse(const BlockDriver *drv, const char **filename, Options **options, Error **err)
+{
+    const char *stated = options_peek(*options, "driver");
+
+    if (!drv->parse_name || !stated || strcmp(stated, drv->name) != 0)
+        return 0;
+    Options *named = options_new();
+    int ret = drv->parse_name(*filename, named, err);
+
+    options_merge(named, *options);
+    *options = named;
+    if (!drv->is_protocol)
+        *filename = NULL; /* it named the child */
+    return ret;
+}
+
 /* Merge what a "json:" name says below what the caller said explicitly; strip "file:". */
 static int name_to_options(const char **filename, Options **options, Error **err)
 {
@@ -84,30 +101,39 @@ static int name_to_options(const char **filename, Options **options, Error **err
         *filename = NULL;
         return ret;
     }
-    const BlockDriver *drv = driver_find(proto);
-    if (!drv || !drv->is_protocol)
+    const BlockDriver *drv = driver_for_scheme(proto);
+    if (!drv)
         return error_set(err, -EINVAL,
                          "there is no protocol '%s' (a file of this name is written ./%s)", proto,
                          *filename);
     if (strcmp(proto, "file") == 0)
         *filename += 5;
-    return 0;
+    return name_parse(drv, filename, options, err);
+}
+
+int node_open_child(Node *parent, Options *options, const char *key, const char *filename,
+                    bool probe, unsigned flags, Node **child, Error **err)
+{
+    AUTO_OPTIONS Options *sub = options_take_sub(options, key);
+    AUTO_FREE char *given = options_take(options, key);
+
+    if ((filename || given) && options_has(sub, "filename"))
+        return error_set(err, -EINVAL, "both a file name and the option '%s.filename'", key);
+    if (given)
+        filename = given;
+    if (!filename && options_empty(sub))
+        return error_set(err, -EINVAL, "driver '%s' needs a file name", parent->driver->name);
+    AUTO_FREE char *proto = filename ? path_protocol(filename) : NULL;
+    const BlockDriver *drv = proto ? driver_for_scheme(proto) : NULL;
+    if (!probe && !options_peek(sub, "driver"))
+        options_set(sub, "driver", drv ? drv->name : proto ? proto : "file");
+    return open_any(filename, NULL, take(&sub), flags & ~OPEN_WRITETHROUGH, NULL, child, err);
 }
 
 /* The child that a format or filter sits on, from `file.*` or from the plain name. */
 static int open_child(Node *node, const char *filename, Options *options, Error **err)
 {
-    AUTO_OPTIONS Options *sub = options_take_sub(options, "file");
-    unsigned flags = node->flags & ~OPEN_WRITETHROUGH;
-
-    if (filename && !options_empty(sub) && options_has(sub, "filename"))
-        return error_set(err, -EINVAL, "both a file name and the option 'file.filename'");
-    if (!filename && options_empty(sub))
-        return error_set(err, -EINVAL, "driver '%s' needs a file name", node->driver->name);
-    AUTO_FREE char *proto = filename ? path_protocol(filename) : NULL;
-    if (!options_peek(sub, "driver"))
-        options_set(sub, "driver", proto ? proto : "file");
-    return open_any(filename, NULL, take(&sub), flags, NULL, &node->file, err);
+    return node_open_child(node, options, "file", filename, false, node->flags, &node->file, err);
 }
 
 static int open_driver(Node *node, const char *filename, Options *options, Error **err)

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "block/object.h"
+
 const char *program_name = "img-tool";
 
 static void message(const char *fmt, va_list ap)
@@ -60,6 +62,18 @@ static int output_option(Common *common, const Command *cmd, int *exit_code)
     return 0;
 }
 
+static int object_option(int *exit_code)
+{
+    Error *err = NULL;
+    int ret = object_add(optarg, &err);
+
+    if (ret == 0)
+        return 0;
+    error_prefix(&err, ret, "--object");
+    *exit_code = fail(err, ret);
+    return -1;
+}
+
 int common_option(Common *common, const Command *cmd, int opt, int *exit_code)
 {
     switch (opt) {
@@ -80,10 +94,7 @@ int common_option(Common *common, const Command *cmd, int opt, int *exit_code)
     case 'p': common->progress = true; return 0;
     case OPT_IMAGE_OPTS: common->image_opts = true; return 0;
     case OPT_OUTPUT: return output_option(common, cmd, exit_code);
-    case OPT_OBJECT:
-        *exit_code = usage_error(
-            cmd, "--object '%s' is not supported: no image format here needs one", optarg);
-        return -1;
+    case OPT_OBJECT: return object_option(exit_code);
     default: return 1;
     }
 }

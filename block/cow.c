@@ -11,7 +11,7 @@
 
 #include "base/iov.h"
 #include "base/math.h"
-#include "block/driver.h"
+#include "block/seal.h"
 
 enum { SLICE_ON_STACK = 32 };
 
@@ -45,6 +45,7 @@ static int reserve(Node *node, uint64_t off, uint64_t len, Extent *place)
     int ret = node->driver->reserve(node, off, len, place);
     change_end(node);
     place->file = node->file;
+    place->fresh &= !node->sealed; /* zeros there would be decrypted */
     return ret;
 }
 
@@ -120,7 +121,7 @@ static int write_surrounded(const Piece *p, uint64_t pos, bool fresh)
     n += iov_slice(all + n, p->iov, p->iovcnt, p->skip, p->len);
     if (tail)
         all[n++] = (struct iovec) { tail, tail_len };
-    return node_pwritev(p->node->file, all, n, pos, 0);
+    return seal_write(p->node, p->node->file, all, n, head ? p->start : p->off, pos);
 }
 
 /* Write the piece's first part into one newly reserved place; *done bytes of it were written. */
@@ -164,7 +165,7 @@ static int map_run(Node *node, uint64_t off, uint64_t len, Extent *ext, uint64_t
 }
 
 static int write_in_place(Node *node, const struct iovec *iov, int iovcnt, uint64_t skip,
-                          const Extent *ext)
+                          uint64_t off, const Extent *ext)
 {
     struct iovec few[SLICE_ON_STACK], *part = few;
     AUTO_FREE struct iovec *many = NULL;
@@ -172,7 +173,7 @@ static int write_in_place(Node *node, const struct iovec *iov, int iovcnt, uint6
     if (iovcnt > SLICE_ON_STACK && !(part = many = malloc((size_t)iovcnt * sizeof(*many))))
         return -ENOMEM;
     int n = iov_slice(part, iov, iovcnt, skip, ext->len);
-    return node_pwritev(node->file, part, n, ext->pos, 0);
+    return seal_write(node, node->file, part, n, off, ext->pos);
 }
 
 /* With the range held exclusively: every byte, wherever it has to go. */
@@ -190,7 +191,7 @@ static int write_anywhere(Node *node, const struct iovec *iov, int iovcnt, uint6
         if (ret < 0)
             break;
         if (in_place(&ext)) {
-            ret = write_in_place(node, iov, iovcnt, done, &ext);
+            ret = write_in_place(node, iov, iovcnt, done, at, &ext);
             continue;
         }
         Piece p = { node,
@@ -218,22 +219,25 @@ static int write_only_in_place(Node *node, const struct iovec *iov, int iovcnt, 
         if (ret == 0 && !in_place(&ext))
             return -EAGAIN;
         if (ret == 0)
-            ret = write_in_place(node, iov, iovcnt, done, &ext);
+            ret = write_in_place(node, iov, iovcnt, done, off + done, &ext);
     }
     return ret;
 }
 
 int node_write_mapped(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, uint64_t len)
 {
+    uint64_t unit = node->cluster ? node->cluster : SEAL_SECTOR;
     RangeLock lock;
+    int ret = -EAGAIN;
 
-    range_acquire(&node->ranges, &lock, off, off + len, false);
-    int ret = write_only_in_place(node, iov, iovcnt, off, len);
-    range_release(&node->ranges, &lock);
+    if (!seal_splits(node, off, len)) {
+        range_acquire(&node->ranges, &lock, off, off + len, false);
+        ret = write_only_in_place(node, iov, iovcnt, off, len);
+        range_release(&node->ranges, &lock);
+    }
     if (ret != -EAGAIN)
         return ret;
-    range_acquire(&node->ranges, &lock, align_down(off, node->cluster),
-                  align_up(off + len, node->cluster), true);
+    range_acquire(&node->ranges, &lock, align_down(off, unit), align_up(off + len, unit), true);
     ret = write_anywhere(node, iov, iovcnt, off, len);
     range_release(&node->ranges, &lock);
     return ret;
@@ -312,7 +316,7 @@ int node_pack(Node *node, const void *buf, size_t len, void *packed, size_t *pac
     AUTO_FREE uint8_t *padded = NULL;
     int ret;
 
-    if (!node->driver->pack)
+    if (!node->driver->pack || node->sealed) /* would lie in the file unencrypted */
         return -ENOTSUP;
     if (len < node->cluster) { /* the image's short last one is compressed with zeros behind it */
         padded = calloc(1, node->cluster);
@@ -334,6 +338,8 @@ int node_pwrite_packed(Node *node, const void *packed, size_t packed_len, uint64
 
     if (!node->writable)
         return -EACCES;
+    if (node->sealed)
+        return -ENOTSUP;
     if (off % node->cluster || off >= node->size || packed_len >= node->cluster)
         return -EINVAL;
     range_acquire(&node->ranges, &lock, off, off + node->cluster, true);
@@ -365,7 +371,7 @@ int node_pwrite_compressed(Node *node, const void *buf, size_t len, uint64_t off
     const uint8_t *p = buf;
     int ret = 0;
 
-    if (!node->driver->pack)
+    if (!node->driver->pack || node->sealed)
         return -ENOTSUP;
     if (!node->writable)
         return -EACCES;

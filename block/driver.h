@@ -9,7 +9,7 @@
  *   extent                                  map_lock for reading; may run on many threads at once
  *   reserve publish release                 change_lock, and map_lock for writing
  *   flush (of a mapped format) resize check snapshot_* amend ...   change_lock
- *   preadv pwritev pack unpack; all of protocols and filters       none
+ *   preadv pwritev pack unpack seal unseal; all of protocols and filters   none
  */
 #ifndef BLOCK_DRIVER_H
 #define BLOCK_DRIVER_H
@@ -23,7 +23,7 @@
 
 typedef struct BlockDriver BlockDriver;
 
-enum { PROBE_BYTES = 2048, MAX_CHAIN_DEPTH = 1024, NODE_MAX_SIZE_LOG2 = 63 };
+enum { PROBE_BYTES = 2048, MAX_CHAIN_DEPTH = 1024, NODE_MAX_SIZE_LOG2 = 63, SEAL_SECTOR = 512 };
 #define NODE_MAX_SIZE ((uint64_t)INT64_MAX)
 
 struct Node {
@@ -42,6 +42,7 @@ struct Node {
     uint32_t cluster;      /* the unit of allocation, a power of two; 0: none */
     uint32_t align;        /* protocols: what a request is best aligned to; 0 or 1: any */
     bool zero_init;        /* protocols: bytes never written read as zeros */
+    bool sealed;           /* DATA is encrypted in the file: seal(), unseal() */
     char *backing_file;    /* as the image has it; NULL: none */
     char *backing_format;
     char *full_backing_file; /* resolved by the core */
@@ -92,6 +93,15 @@ struct BlockDriver {
     /* Compressed clusters. pack: -ENOSPC if the result would not be shorter than `len`. */
     int (*unpack)(Node *node, const void *packed, size_t packed_len, void *out, size_t len);
     int (*pack)(Node *node, const void *in, size_t len, void *out, size_t *packed_len);
+
+    /*
+     * Encrypt and decrypt, in place, what is at `off` of the node and stored at `pos` of the file:
+     * whole sectors of SEAL_SECTOR bytes. Called for DATA of nodes that are `sealed`; compressed
+     * clusters are not encrypted. A format whose extents never change (no publish()) is mapped all
+     * the same if it has these. -ENOKEY: the image was opened without its secret.
+     */
+    int (*seal)(Node *node, void *buf, size_t len, uint64_t off, uint64_t pos);
+    int (*unseal)(Node *node, void *buf, size_t len, uint64_t off, uint64_t pos);
 
     /* --- whole requests, where the mapping is not used --- */
     int (*preadv)(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, size_t len);

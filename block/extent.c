@@ -90,6 +90,11 @@ int node_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
     if (ret < 0)
         return ret;
     ext->zero = ext->kind == EXTENT_ZERO;
+    if (node->sealed) { /* nobody else can use the bytes at `pos`, and zeros there are not zeros */
+        ext->has_pos = false;
+        ext->file = NULL;
+        return 0;
+    }
     return node->driver->is_protocol ? 0 : look_below(ext);
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/iov.h"
 #include "base/math.h"
-#include "block/driver.h"
+#include "block/seal.h"
 
 enum { SLICE_ON_STACK = 32, ZERO_BUFFER = 1 << 20 };
 
@@ -97,7 +97,7 @@ static int read_extent(Node *node, const Extent *ext, const struct iovec *iov, i
                        uint64_t off, uint64_t len)
 {
     switch (ext->kind) {
-    case EXTENT_DATA: return node_preadv(node->file, iov, iovcnt, ext->pos);
+    case EXTENT_DATA: return seal_read(node, node->file, iov, iovcnt, off, ext->pos);
     case EXTENT_PACKED: return read_packed(node, ext, iov, iovcnt, off, len);
     case EXTENT_HOLE: return read_backing(node->backing, iov, iovcnt, off, len);
     default: iov_zero(iov, iovcnt, 0, len); return 0;
@@ -175,7 +175,7 @@ int node_pwritev(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, 
         ret = drv->pwritev(node, iov, iovcnt, off, len);
     else if (drv->is_filter)
         ret = node_pwritev(node->file, iov, iovcnt, off, 0);
-    else if (drv->publish)
+    else if (drv->publish || drv->seal)
         ret = node_write_mapped(node, iov, iovcnt, off, len);
     else
         ret = -ENOTSUP;

@@ -20,7 +20,7 @@ CPPFLAGS += -I. -I$(O)/gen -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 CFLAGS   += -std=gnu17 $(OPT) -g -Wall -Wextra -Werror -fno-strict-aliasing -fwrapv -pthread \
             $(SAN:%=-fsanitize=%) $(if $(SAN),-fno-omit-frame-pointer -fno-sanitize-recover=all)
 LDFLAGS  += -pthread -Wl,--as-needed $(SAN:%=-fsanitize=%)
-LDLIBS   += $(PKG_LIBS) -lm
+LDLIBS   += $(PKG_LIBS) -lbz2 -lm
 CPPFLAGS += $(PKG_CFLAGS)
 # Asked once, and not before the first recipe needs it: `deps` may have to install pkg-config.
 PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null))$(PKG_LIBS)
@@ -101,12 +101,13 @@ bench: deps all guest              ## measure us against the installed peers, al
 	@tests/bench/run $(BIN) o/guest
 
 # --- packages that a fresh Debian machine lacks ------------------------------------------------
-DEPS_BUILD := gcc make pkg-config zlib1g-dev liblzma-dev libzstd-dev libdeflate-dev libssl-dev \
+DEPS_BUILD := gcc make pkg-config zlib1g-dev liblzma-dev libzstd-dev libdeflate-dev libbz2-dev libssl-dev \
               libcurl4-openssl-dev libjansson-dev
 DEPS_RUN   := seabios
 DEPS_GUEST := busybox-static syslinux syslinux-common isolinux xorriso mtools e2fsprogs fdisk cpio kmod
 DEPS_TEST  := libcmocka-dev libcapstone-dev nasm qemu-utils qemu-system-x86 grub-rescue-pc memtest86+ \
-              debian-installer-12-netboot-amd64 clang libclang-rt-14-dev clang-format cppcheck perl
+              debian-installer-12-netboot-amd64 clang libclang-rt-14-dev clang-format cppcheck perl \
+              bzip2 xz-utils zstd
 # The demo needs neither the tests' tools nor the peers that they compare with.
 DEPS       := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_GUEST) $(if $(filter-out demo guest,$(MAKECMDGOALS)),$(DEPS_TEST))
 

@@ -58,6 +58,7 @@ struct BlockDriver {
     size_t state_size;
     bool is_protocol;    /* has no child; opens `filename` */
     bool is_filter;      /* passes everything it does not define on to `file`, at the same offset */
+    bool is_wrapper;     /* read-only, between a file and its format: compressed files */
     bool is_passthrough; /* extents are the child's, shifted (raw) */
     bool has_backing;
     const OptionDesc *create_options;

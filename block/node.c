@@ -181,5 +181,6 @@ bool node_probed(const Node *node)
 
 bool node_grows(const Node *node)
 {
-    return node->driver->is_protocol || (node->driver->is_filter && node_grows(node->file));
+    return node->driver->is_protocol || node->driver->is_wrapper ||
+           (node->driver->is_filter && node_grows(node->file));
 }

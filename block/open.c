@@ -9,6 +9,8 @@
 #include "base/math.h"
 #include "block/graph.h"
 
+enum { MAX_WRAPPERS = 2 };
+
 /* The overlays above what is being opened, to find loops and to bound the depth. */
 typedef struct Above {
     const struct Above *up;
@@ -136,6 +138,8 @@ static int open_child(Node *node, const char *filename, Options *options, Error 
     return node_open_child(node, options, "file", filename, false, node->flags, &node->file, err);
 }
 
+static int unpack_child(Node *node, Error **err);
+
 static int open_driver(Node *node, const char *filename, Options *options, Error **err)
 {
     const BlockDriver *drv = node->driver;
@@ -149,6 +153,8 @@ static int open_driver(Node *node, const char *filename, Options *options, Error
         node->filename = strdup(node_filename(node->file));
     } else {
         ret = open_child(node, filename, options, err);
+        if (ret == 0)
+            ret = unpack_child(node, err);
         if (ret < 0)
             return ret;
         node->filename = strdup(node_filename(node->file));
@@ -163,6 +169,53 @@ static int open_driver(Node *node, const char *filename, Options *options, Error
     if (ret < 0 && !(err && *err))
         error_set(err, ret, "cannot open it as %s: %s", drv->name, strerror(-ret));
     return ret;
+}
+
+/* Put the wrapper `drv` (a compressed file) over *file; on failure *file is still there. */
+static int wrap(const BlockDriver *drv, unsigned flags, Node **file, Error **err)
+{
+    AUTO_OPTIONS Options *none = options_new();
+    Node *node = node_alloc(drv, flags);
+
+    if (!node)
+        return error_set(err, -ENOMEM, "no memory for a node");
+    node->file = *file;
+    int ret = open_driver(node, NULL, none, err);
+    if (ret < 0) {
+        node->file = NULL;
+        node->writable = false;
+        node_unref(node);
+        return ret;
+    }
+    *file = node;
+    return 0;
+}
+
+/* The format of *file; if it is compressed, *file becomes the unpacked content first. */
+static int probe_unpacked(Node **file, unsigned flags, const char **format, Error **err)
+{
+    int ret = 0;
+
+    for (int depth = 0; ret == 0; depth++) {
+        ret = node_probe(*file, format, err);
+        const BlockDriver *drv = ret == 0 ? driver_find(*format) : NULL;
+        if (!drv || !drv->is_wrapper)
+            return ret;
+        if (depth == MAX_WRAPPERS)
+            return error_set(err, -ELOOP, "it is compressed more than %d times", MAX_WRAPPERS);
+        ret = wrap(drv, flags, file, err);
+    }
+    return ret;
+}
+
+/* A stated format that one can recognise may be compressed, too. */
+static int unpack_child(Node *node, Error **err)
+{
+    const char *format;
+
+    if (!node->driver->probe || node->driver->is_wrapper)
+        return 0;
+    return probe_unpacked(&node->file, node->flags, &format, err);
 }
 
 static bool in_chain(const Above *above, const char *path)
@@ -253,7 +306,7 @@ static int choose_driver(const char *filename, const char *format, Options *opti
         int ret = open_child(&probe, filename, options, err);
 
         if (ret == 0)
-            ret = node_probe(probe.file, &name, err);
+            ret = probe_unpacked(&probe.file, flags, &name, err);
         *file = probe.file;
         if (ret < 0)
             return ret;

@@ -14,6 +14,7 @@ typedef struct Progress Progress;
 struct Progress {
     atomic_uint_fast64_t done, total;
     atomic_bool cancel;
+    _Atomic(const char *) phase;  /* a word for what is being done now; NULL: nothing special */
     void (*changed)(Progress *p); /* after each step, on the worker; may be NULL */
     void *opaque;
 };
@@ -25,6 +26,12 @@ static inline void progress_step(Progress *p, uint64_t amount)
     atomic_fetch_add(&p->done, amount);
     if (p->changed)
         p->changed(p);
+}
+
+static inline void progress_phase(Progress *p, const char *phase)
+{
+    if (p)
+        atomic_store(&p->phase, phase);
 }
 
 static inline bool progress_cancelled(Progress *p)

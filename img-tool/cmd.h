@@ -74,7 +74,7 @@ typedef struct Common {
         { "force-share", no_argument, NULL, 'U' }, { "format", required_argument, NULL, 'f' },     \
         { "quiet", no_argument, NULL, 'q' },                                                       \
     {                                                                                              \
-        "progress", no_argument, NULL, 'p'                                                         \
+        "progress", optional_argument, NULL, 'p'                                                   \
     }
 
 /*
@@ -94,11 +94,14 @@ bool parse_size(const char *text, const char *what, uint64_t *out);
  */
 
 /*
- * Starts showing `p` on stdout if `show`; SIGUSR1 prints one line on stderr in any case, and
- * SIGINT cancels. progress_hide() prints the end of the line.
+ * Starts showing `p` on stdout if `show`: a bar on a terminal, else the percentage as others print
+ * it; with --progress=json as JSON lines. SIGUSR1 prints one line on stderr in any case, and SIGINT
+ * cancels. progress_hide() prints the end of it: set `cancel` first if the operation failed.
  */
 void progress_show(Progress *p, bool show);
 void progress_hide(Progress *p);
+/* The value of --progress=: "json" or "json,fd=N". -EINVAL, -EBADF */
+int progress_option(const char *text);
 
 /* ---- shared output ------------------------------------------------------------------------------
  */

@@ -1,14 +1,12 @@
 /*
- * common.c - see cmd.h: messages, common options, opening images, progress.
+ * common.c - see cmd.h: messages, common options, opening images.
  */
 #include "img-tool/cmd.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "block/object.h"
 
@@ -74,6 +72,21 @@ static int object_option(int *exit_code)
     return -1;
 }
 
+/* -p, --progress, or --progress=json[,fd=N] */
+static int show_progress(Common *common, const Command *cmd, int *exit_code)
+{
+    int ret = optarg ? progress_option(optarg) : 0;
+
+    if (ret == 0) {
+        common->progress = !optarg;
+        return 0;
+    }
+    *exit_code = ret == -EBADF
+                     ? usage_error(cmd, "--progress=%s: there is no such open descriptor", optarg)
+                     : usage_error(cmd, "--progress is json or json,fd=N, not '%s'", optarg);
+    return -1;
+}
+
 int common_option(Common *common, const Command *cmd, int opt, int *exit_code)
 {
     switch (opt) {
@@ -91,7 +104,7 @@ int common_option(Common *common, const Command *cmd, int opt, int *exit_code)
     case 'T': common->src_cache = optarg; return 0;
     case 'U': common->force_share = true; return 0;
     case 'q': common->quiet = true; return 0;
-    case 'p': common->progress = true; return 0;
+    case 'p': return show_progress(common, cmd, exit_code);
     case OPT_IMAGE_OPTS: common->image_opts = true; return 0;
     case OPT_OUTPUT: return output_option(common, cmd, exit_code);
     case OPT_OBJECT: return object_option(exit_code);
@@ -144,69 +157,6 @@ bool parse_size(const char *text, const char *what, uint64_t *out)
         fail(err, ret);
     }
     return ret == 0;
-}
-
-/* ---- progress ----------------------------------------------------------------------------------
- */
-
-static Progress *shown;
-static bool shown_on_stdout;
-static int
-    shown_percent100; /* what is on the screen, in hundredths of a percent; -1: nothing yet */
-static volatile sig_atomic_t report_wanted;
-
-static void on_signal(int sig)
-{
-    if (sig == SIGUSR1)
-        report_wanted = 1;
-    else if (shown)
-        atomic_store(&shown->cancel, true);
-}
-
-static void progress_changed(Progress *p)
-{
-    double percent = progress_percent(p);
-    int now = (int)(percent * 100);
-
-    if (report_wanted) {
-        report_wanted = 0;
-        fprintf(stderr, "    (%3.2f/100%%)\n", percent);
-    }
-    if (!shown_on_stdout || __atomic_load_n(&shown_percent100, __ATOMIC_RELAXED) / 10 == now / 10)
-        return;
-    __atomic_store_n(&shown_percent100, now, __ATOMIC_RELAXED);
-    printf("    (%3.2f/100%%)\r", percent);
-    fflush(stdout);
-}
-
-/* What asks a program to end: the command then tidies up and fails. */
-static const int end_signals[] = { SIGINT, SIGTERM, SIGHUP };
-
-void progress_show(Progress *p, bool show)
-{
-    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
-
-    p->changed = progress_changed;
-    shown = p;
-    shown_on_stdout = show;
-    shown_percent100 = -100;
-    sigaction(SIGUSR1, &action, NULL);
-    action.sa_flags |= SA_RESETHAND; /* a second one ends the program at once */
-    for (size_t i = 0; i < ARRAY_LEN(end_signals); i++)
-        sigaction(end_signals[i], &action, NULL);
-    if (show)
-        progress_changed(p);
-}
-
-void progress_hide(Progress *p)
-{
-    shown = NULL;
-    for (size_t i = 0; i < ARRAY_LEN(end_signals); i++)
-        signal(end_signals[i], SIG_DFL);
-    if (shown_on_stdout && !progress_cancelled(p))
-        printf("    (%3.2f/100%%)\r\n", 100.0);
-    else if (shown_on_stdout)
-        putchar('\n');
 }
 
 /* ---- shared output ------------------------------------------------------------------------------

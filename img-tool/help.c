@@ -21,17 +21,20 @@ const Command commands[] = {
       "could not be "
       "completed, 2 there are corruptions, 3 there are only leaked clusters, 63 the format has "
       "nothing to check." },
-    { "commit", cmd_commit, "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-d] [-p] filename",
+    { "commit", cmd_commit,
+      "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-d] [-p] [--progress=json] filename",
       "write what an overlay holds into its backing file",
       "Afterwards the overlay is emptied, unless -d is given or -b names an image further down." },
     { "compare", cmd_compare,
-      "[--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] filename1 filename2",
+      "[--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [--progress=json] [-q] [-s] [-U] "
+      "filename1 filename2",
       "tell whether two images have the same content",
       "With -s, sizes and allocation must be equal too. Exit code: 0 identical, 1 different, 2 an "
       "image could "
       "not be opened, 3 its allocation could not be read, 4 its data could not be read." },
     { "convert", cmd_convert,
-      "[--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-C] [-c] [-p] [-q] [-n] [-f "
+      "[--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-C] [-c] [-p] "
+      "[--progress=json] [-q] [-n] [-f "
       "fmt] [-t cache] "
       "[-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l "
       "snapshot_param] "
@@ -60,7 +63,8 @@ const Command commands[] = {
       "filename",
       "show where the data of an image lies", NULL },
     { "rebase", cmd_rebase,
-      "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [-u] -b backing_file [-F "
+      "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [--progress=json] [-u] -b "
+      "backing_file [-F "
       "backing_fmt] "
       "filename",
       "give an overlay another backing file",
@@ -150,7 +154,9 @@ static const OptionHelp option_help[] = {
       "how the image is cached: writeback (default), none, writethrough, directsync or unsafe" },
     { NULL, "-T", " src_cache", "how what is read is cached: writeback (default) or none" },
     { NULL, "--output", "=ofmt", "how it is printed: human (default) or json" },
-    { NULL, "-p", "", "show progress" },
+    { NULL, "-p", "", "show progress: a bar on a terminal, else the percentage" },
+    { NULL, "--progress", "=json[,fd=N]",
+      "show progress as JSON lines, on stderr or descriptor N" },
     { NULL, "-q", "", "print errors only" },
     { NULL, "-U", "", "open the image although it is in use elsewhere" },
 };

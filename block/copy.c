@@ -499,9 +499,20 @@ static int prepare_compression(Copy *c, Error **err)
     return 0;
 }
 
-int copy_run(const CopyJob *job, Error **err)
+/* Workers think in the offsets of the source, up to `len`; unsigned, so a difference may wrap. */
+static CopyJob in_source_offsets(const CopyJob *asked)
 {
-    Copy c = { .job = job, .chunk = copy_chunk_size(job->dst) };
+    CopyJob job = *asked;
+
+    job.len += job.src_off;
+    job.dst_off -= job.src_off;
+    return job;
+}
+
+int copy_run(const CopyJob *asked, Error **err)
+{
+    CopyJob shifted = in_source_offsets(asked), *job = &shifted;
+    Copy c = { .job = job, .chunk = copy_chunk_size(job->dst), .cursor = job->src_off };
     unsigned workers = worker_count(job);
     int ret = job->compressed ? prepare_compression(&c, err) : 0;
 

@@ -12,8 +12,9 @@
 
 typedef struct CopyJob {
     Node *src, *dst;
-    uint64_t len;        /* bytes from 0 of src ... */
-    uint64_t dst_off;    /* ... to here */
+    uint64_t src_off;    /* from here in src ... */
+    uint64_t len;        /* ... so many bytes ... */
+    uint64_t dst_off;    /* ... to here in dst */
     Node *base;          /* copy only what src's chain holds above this node; NULL: everything */
     bool only_above;     /* with base NULL, too: leave holes of the whole chain alone */
     bool target_is_zero; /* the target reads as zeros: zeros need not be written */

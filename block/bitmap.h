@@ -12,6 +12,9 @@
 
 #include "block/node.h"
 
+#define BITMAP_MIN_GRANULARITY UINT64_C(512)
+#define BITMAP_MAX_GRANULARITY (UINT64_C(1) << 31)
+
 typedef struct BitmapInfo {
     char *name;
     uint64_t granularity;
@@ -22,6 +25,9 @@ typedef struct BitmapInfo {
 /* -ENOTSUP from all that change: the format keeps no bitmaps. */
 int node_bitmap_list(Node *node, BitmapInfo **list, size_t *count, Error **err);
 void bitmap_list_free(BitmapInfo *list, size_t count);
+
+/* One bitmap by its name; info->name stays NULL. -ENOENT: there is none. */
+int node_bitmap_find(Node *node, const char *name, BitmapInfo *info, Error **err);
 
 /* granularity 0: 64 KiB, or the cluster size if that is smaller but at least 4 KiB */
 int node_bitmap_add(Node *node, const char *name, uint64_t granularity, bool enabled, Error **err);
@@ -34,5 +40,17 @@ int node_bitmap_merge(Node *node, const char *name, Node *src, const char *src_n
 /* Is `off` dirty, and how far (1..len in *run) is that the answer? -ENOENT: no such bitmap. */
 int node_bitmap_extent(Node *node, const char *name, uint64_t off, uint64_t len, bool *dirty,
                        uint64_t *run);
+
+/* How many bytes are dirty. */
+int node_bitmap_count(Node *node, const char *name, uint64_t *dirty_bytes);
+
+/*
+ * Copy all bitmaps of `from` to `to` (of the same size). Inconsistent ones are an error, or are
+ * left out with a call of `skipped` for each. node_bitmaps_copyable() says beforehand, while `to`
+ * is still empty, whether that can work.
+ */
+typedef void BitmapSkipped(const char *name);
+int node_bitmaps_copy(Node *to, Node *from, bool skip_broken, BitmapSkipped *skipped, Error **err);
+int node_bitmaps_copyable(Node *to, Node *from, bool skip_broken, Error **err);
 
 #endif

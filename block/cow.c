@@ -342,8 +342,11 @@ int node_pwrite_packed(Node *node, const void *packed, size_t packed_len, uint64
         return -ENOTSUP;
     if (off % node->cluster || off >= node->size || packed_len >= node->cluster)
         return -EINVAL;
+    int ret = node_record(node, off, MIN((uint64_t)node->cluster, node->size - off));
+    if (ret < 0)
+        return ret;
     range_acquire(&node->ranges, &lock, off, off + node->cluster, true);
-    int ret = reserve(node, off, packed_len, &place);
+    ret = reserve(node, off, packed_len, &place);
     if (ret == 0) {
         ret = node_pwrite(node->file, packed, packed_len, place.pos);
         if (ret == 0)

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "block/bitmap.h"
 #include "block/node.h"
 #include "block/range.h"
 #include "block/unpacked.h"
@@ -41,6 +42,7 @@ struct Node {
     _Atomic uint64_t size; /* virtual size; changed under change_lock */
     uint32_t cluster;      /* the unit of allocation, a power of two; 0: none */
     uint32_t align;        /* protocols: what a request is best aligned to; 0 or 1: any */
+    _Atomic bool records;  /* writes are told to the driver's bitmaps->record() first */
     bool zero_init;        /* protocols: bytes never written read as zeros */
     bool sealed;           /* DATA is encrypted in the file: seal(), unseal() */
     char *backing_file;    /* as the image has it; NULL: none */
@@ -53,6 +55,25 @@ struct Node {
     Unpacked unpacked;
 };
 
+/*
+ * What a format that keeps dirty bitmaps does (block/bitmap.h). The change lock is held, but around
+ * `extent` and `record`, which run on many threads. Changes are on stable storage on return, but
+ * what `set` did: that needs `store`.
+ */
+typedef struct BitmapOps {
+    int (*list)(Node *node, BitmapInfo **list, size_t *count, Error **err);
+    int (*add)(Node *node, const char *name, uint64_t granularity, bool enabled, Error **err);
+    int (*remove)(Node *node, const char *name, Error **err);
+    int (*clear)(Node *node, const char *name, Error **err);
+    int (*enable)(Node *node, const char *name, bool enabled, Error **err);
+    int (*set)(Node *node, const char *name, uint64_t off, uint64_t len, Error **err);
+    int (*store)(Node *node, Error **err);
+    int (*extent)(Node *node, const char *name, uint64_t off, uint64_t len, bool *dirty,
+                  uint64_t *run);
+    /* The range is about to change; the write is refused if this fails. */
+    int (*record)(Node *node, uint64_t off, uint64_t len);
+} BitmapOps;
+
 struct BlockDriver {
     const char *name;
     size_t state_size;
@@ -62,6 +83,8 @@ struct BlockDriver {
     bool is_passthrough; /* extents are the child's, shifted (raw) */
     bool has_backing;
     const OptionDesc *create_options;
+    const OptionDesc *amend_options;
+    const BitmapOps *bitmaps; /* NULL: keeps none */
 
     /*
      * Names that start with "SCHEME:" mean this driver: a protocol's own name always does, and
@@ -120,7 +143,8 @@ struct BlockDriver {
                  Error **err);
     int (*change_backing)(Node *node, const char *file, const char *format, Error **err);
     int (*make_empty)(Node *node, Error **err);
-    int (*amend)(Node *node, Options *options, Progress *progress, Error **err);
+    /* Takes the options it knows, but judges all before it changes anything. */
+    int (*amend)(Node *node, Options *options, bool force, Progress *progress, Error **err);
     int (*snapshot_list)(Node *node, SnapshotInfo **list, size_t *count, Error **err);
     int (*snapshot_create)(Node *node, const SnapshotInfo *info, Error **err);
     int (*snapshot_apply)(Node *node, const char *id_or_name, Error **err);
@@ -150,6 +174,14 @@ int node_create_file(const char *filename, Node **out, Error **err);
 
 /* One answer of the driver, checked, without merging and without looking into children. */
 int node_map(Node *node, uint64_t off, uint64_t len, Extent *ext);
+
+/* Before guest data changes: the dirty bitmaps that are enabled get their bits. */
+static inline int node_record(Node *node, uint64_t off, uint64_t len)
+{
+    return atomic_load_explicit(&node->records, memory_order_relaxed)
+               ? node->driver->bitmaps->record(node, off, len)
+               : 0;
+}
 
 /* Reading the mapped content while the caller holds the range (docs/BLOCK.md, "A write"). */
 int node_read_mapped(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, uint64_t len);

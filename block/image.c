@@ -138,11 +138,11 @@ int node_make_empty(Node *node, Error **err)
     return CHANGE(node, make_empty, "way to drop its data", make_empty(node, err));
 }
 
-int node_amend(Node *node, Options *options, Progress *progress, Error **err)
+int node_amend(Node *node, Options *options, bool force, Progress *progress, Error **err)
 {
     AUTO_OPTIONS Options *o = options;
 
-    return CHANGE(node, amend, "options that can be amended", amend(node, o, progress, err));
+    return CHANGE(node, amend, "options that can be amended", amend(node, o, force, progress, err));
 }
 
 /* ---- snapshots ----------------------------------------------------------------------------- */

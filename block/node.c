@@ -70,6 +70,13 @@ const OptionDesc *driver_create_options(const char *format)
     return drv && drv->create ? drv->create_options : NULL;
 }
 
+const OptionDesc *driver_amend_options(const char *format)
+{
+    const BlockDriver *drv = driver_find(format);
+
+    return drv && drv->amend ? drv->amend_options : NULL;
+}
+
 int cache_mode_flags(const char *mode, unsigned *flags)
 {
     static const struct {

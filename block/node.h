@@ -182,6 +182,8 @@ int node_create(const char *filename, const char *format, Options *options, unsi
 
 /* NULL-terminated table for `-o help`; NULL if the format is unknown or cannot create. */
 const OptionDesc *driver_create_options(const char *format);
+/* The same for `amend`. */
+const OptionDesc *driver_amend_options(const char *format);
 bool driver_exists(const char *format);
 /* Does the format have compressed clusters? */
 bool driver_supports_compression(const char *format);
@@ -213,8 +215,11 @@ int node_change_backing_file(Node *node, const char *file, const char *format, E
 /* After a commit: drop all data, so that everything comes from the backing file again. */
 int node_make_empty(Node *node, Error **err);
 
-/* Change an existing image (`amend`); options as for create. */
-int node_amend(Node *node, Options *options, Progress *progress, Error **err);
+/*
+ * Change an existing image (`amend`); options as in driver_amend_options(), consumed. `force`
+ * allows what may make the image unusable (the last key slot erased).
+ */
+int node_amend(Node *node, Options *options, bool force, Progress *progress, Error **err);
 
 /* Put `backing` (may be NULL) below the node, in this process only; takes a reference. */
 int node_set_backing(Node *node, Node *backing, Error **err);

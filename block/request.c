@@ -169,6 +169,8 @@ int node_pwritev(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, 
     size_t len = iov_total(iov, iovcnt);
     int ret = check_write(node, off, len);
 
+    if (ret == 0 && len)
+        ret = node_record(node, off, len);
     if (ret < 0 || len == 0)
         return ret;
     if (drv->pwritev)
@@ -212,6 +214,8 @@ int node_pwrite_zeroes(Node *node, uint64_t off, uint64_t len, unsigned flags)
     const BlockDriver *drv = node->driver;
     int ret = check_write(node, off, len);
 
+    if (ret == 0 && len)
+        ret = node_record(node, off, len);
     if (ret < 0 || len == 0)
         return ret;
     if (!(node->flags & OPEN_UNMAP) && !node_grows(node))
@@ -234,6 +238,8 @@ int node_discard(Node *node, uint64_t off, uint64_t len)
     const BlockDriver *drv = node->driver;
     int ret = check_write(node, off, len);
 
+    if (ret == 0 && len)
+        ret = node_record(node, off, len);
     if (ret < 0 || len == 0)
         return ret;
     if (drv->discard)

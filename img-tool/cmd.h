@@ -25,6 +25,8 @@ typedef struct Command {
 extern const Command commands[];
 extern const size_t n_commands;
 
+int cmd_amend(int argc, char **argv);
+int cmd_bitmap(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_commit(int argc, char **argv);
 int cmd_compare(int argc, char **argv);

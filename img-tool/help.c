@@ -11,6 +11,18 @@
 #include "img-tool/cmd.h"
 
 const Command commands[] = {
+    { "amend", cmd_amend,
+      "[--image-opts] [-p] [-q] [-f fmt] [-t cache] [--force] -o options filename",
+      "change the options of an image that exists",
+      "'-o help' lists what can be changed. --force allows changes that may make the image "
+      "unusable." },
+    { "bitmap", cmd_bitmap,
+      "(--merge=source | --add | --remove | --clear | --enable | --disable | --list)... [-b "
+      "source_file [-F source_fmt]] [-g granularity] [--image-opts | -f fmt] [--output=ofmt] [-U] "
+      "filename [bitmap]",
+      "change the dirty bitmaps in an image: which parts were written since",
+      "Several actions are done in their order, on the one bitmap named. --list shows all bitmaps "
+      "and needs no name." },
     { "check", cmd_check,
       "[--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] "
       "filename",
@@ -116,10 +128,23 @@ static const OptionHelp option_help[] = {
     { "commit", "-b", " base", "write into this image of the chain; implies -d" },
     { "create", "-b", " backing_file", "make an overlay of this image" },
     { "rebase", "-b", " backing_file", "the new backing file; \"\": none" },
+    { "bitmap", "-b", " source_file",
+      "the image that has the bitmap to merge (default: the same)" },
+    { "bitmap", "-F", " source_fmt", "format of that image" },
+    { "bitmap", "-g", " granularity", "bytes that one bit of a new bitmap stands for" },
+    { "bitmap", "--add", "", "make a bitmap; what is written from now on is recorded" },
+    { "bitmap", "--remove", "", "remove the bitmap" },
+    { "bitmap", "--clear", "", "forget what was recorded" },
+    { "bitmap", "--enable", "", "record what is written from now on" },
+    { "bitmap", "--disable", "", "record nothing from now on" },
+    { "bitmap", "--merge", "=source", "add what this bitmap has recorded" },
+    { "bitmap", "--list", "", "show the bitmaps and how much is dirty" },
     { NULL, "-B", " backing_file", "make an overlay of this image, with what differs from it" },
     { NULL, "-F", " backing_fmt", "format of the backing file" },
     { "rebase", "-u", "", "only change the name, do not look at any content" },
     { "create", "-u", "", "do not open the backing file" },
+    { "amend", "-o", " options", "what to change, name=value,...; 'help' lists the names" },
+    { "amend", "--force", "", "make changes that may make the image unusable" },
     { NULL, "-o", " options", "options of the new image, name=value,...; 'help' lists them" },
     { "convert", "-l", " snapshot_param", "copy what this snapshot holds" },
     { "snapshot", "-l", "", "list the snapshots (default)" },
@@ -167,7 +192,7 @@ static bool usage_has(const char *usage, const char *option)
     size_t len = strlen(option);
 
     for (const char *p = usage; (p = strstr(p, option)); p += len)
-        if ((p == usage || strchr("[ ", p[-1])) && (!p[len] || strchr(" ]=", p[len])))
+        if ((p == usage || strchr("[( ", p[-1])) && (!p[len] || strchr(" ])=", p[len])))
             return true;
     return false;
 }

@@ -129,3 +129,12 @@ int commit_if_crowded(Qcow2 *q)
         ret = cache_write(q, &q->ref_cache, false);
     return ret;
 }
+
+int commit_settle(Qcow2 *q)
+{
+    int ret = commit_metadata(q);
+
+    if (ret == 0)
+        ret = cache_write(q, &q->ref_cache, false);
+    return ret == 0 ? barrier(q) : ret;
+}

@@ -257,8 +257,10 @@ static int grow(Qcow2 *q, uint64_t size, Prealloc prealloc, Error **err)
         return error_set(err, ret, "cannot make the L1 table longer: %s", strerror(-ret));
     if (q->broken)
         return -EIO;
+    if ((ret = bitmaps_plan(q, size, err)) < 0)
+        return ret;
     q->node->size = size;
-    ret = header_switch(q);
+    ret = bitmaps_switch(q);
     if (ret == 0 && prealloc != PREALLOC_OFF)
         return preallocate(q->node, old, size, prealloc, err);
     return ret;
@@ -284,15 +286,19 @@ static int truncate_file(Qcow2 *q)
 }
 
 /* The header first: a crash then leaves clusters beyond the end, which nobody sees. */
-static int shrink(Qcow2 *q, uint64_t size)
+static int shrink(Qcow2 *q, uint64_t size, Error **err)
 {
     uint64_t old_end = (uint64_t)q->l1_size * l2_span(q), off = align_up(size, q->cluster);
     int ret = commit_metadata(q);
 
     if (ret < 0)
         return ret;
+    if ((ret = bitmaps_plan(q, size, err)) < 0)
+        return ret;
     q->node->size = size;
-    ret = header_switch(q);
+    ret = bitmaps_switch(q);
+    if (ret == 0)
+        ret = bitmaps_cut(q);
     if (ret == 0 && off < old_end)
         ret = map_cut(q, off, old_end - off);
     if (ret == 0)
@@ -306,7 +312,7 @@ int qcow2_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err)
 
     if (q->snapshot_count && q->version < 3)
         return error_set(err, -ENOTSUP, "v2 images with snapshots cannot be resized");
-    int ret = size < node->size ? shrink(q, size) : grow(q, size, prealloc, err);
+    int ret = size < node->size ? shrink(q, size, err) : grow(q, size, prealloc, err);
     if (ret == 0)
         ret = commit_metadata(q);
     return ret == 0 ? barrier(q) : ret;
@@ -355,13 +361,20 @@ int qcow2_make_empty(Node *node, Error **err)
     return ret < 0 ? error_set(err, ret, "cannot drop the image's data: %s", strerror(-ret)) : 0;
 }
 
-int qcow2_amend(Node *node, Options *options, Progress *progress, Error **err)
+const OptionDesc qcow2_amend_options[] = {
+    { "compat", "str", "Compatibility level (v2 [0.10] or v3 [1.1])", NULL },
+    { "lazy_refcounts", "bool (on/off)", "Postpone refcount updates", NULL },
+    { NULL, NULL, NULL, NULL },
+};
+
+int qcow2_amend(Node *node, Options *options, bool force, Progress *progress, Error **err)
 {
     Qcow2 *q = node->state;
     bool lazy = q->compatible & COMPAT_LAZY;
     int compat = q->version == 2 ? 0 : 2, ret;
 
     (void)progress;
+    (void)force;
     ret = options_take_bool(options, "lazy_refcounts", &lazy, err);
     if (ret == 0)
         ret = options_take_enum(options, "compat", compat_names, &compat, err);

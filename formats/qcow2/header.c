@@ -154,6 +154,32 @@ static int add_extension(Qcow2 *q, uint32_t type, const uint8_t *data, uint32_t 
     return n < QCOW2_MAX_EXTENSIONS ? 0 : -E2BIG;
 }
 
+int header_set_extension(Qcow2 *q, uint32_t type, const uint8_t *data, uint32_t len)
+{
+    Extension **at = &q->extensions;
+
+    while (*at && (*at)->type != type)
+        at = &(*at)->next;
+    Extension *old = *at;
+    uint8_t *copy = malloc(len + 1);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, data, len);
+    if (old && len) {
+        free(old->data);
+        old->data = copy;
+        old->len = len;
+        return 0;
+    }
+    free(copy);
+    if (!old)
+        return len ? add_extension(q, type, data, len) : 0;
+    *at = old->next;
+    free(old->data);
+    free(old);
+    return 0;
+}
+
 static int read_extensions(Qcow2 *q, const uint8_t *cluster, uint32_t end, Error **err)
 {
     uint32_t at = q->header_length;
@@ -288,13 +314,8 @@ int header_update(Qcow2 *q)
 
 /* After a failure nobody knows which tables the header on disk names: nothing may change any more.
  */
-int header_switch(Qcow2 *q)
+static int switched(Qcow2 *q, int ret)
 {
-    int ret;
-
-    if (q->broken)
-        return -EIO;
-    ret = header_update(q);
     if (ret == 0)
         ret = barrier(q);
     if (ret < 0) {
@@ -303,6 +324,11 @@ int header_switch(Qcow2 *q)
                     node_filename(q->node), strerror(-ret));
     }
     return ret;
+}
+
+int header_switch(Qcow2 *q)
+{
+    return q->broken ? -EIO : switched(q, header_update(q));
 }
 
 /* False if it does not fit before `end`. */
@@ -334,14 +360,12 @@ static void put_feature_names(const Qcow2 *q, uint8_t *cluster, uint32_t *at, ui
     put_extension(cluster, at, end, EXT_FEATURE_NAMES, table, sizeof(table)); /* only a help */
 }
 
-int header_write(Qcow2 *q)
+/* Fill the header cluster `c` (zeros); *len is how much of it is used. */
+static int header_build(Qcow2 *q, uint8_t *c, size_t *len)
 {
     const char *name = q->node->backing_file, *format = q->node->backing_format;
     uint32_t name_len = name ? (uint32_t)strlen(name) : 0, at = own_header_length(q);
-    AUTO_FREE uint8_t *c = calloc(1, q->cluster);
 
-    if (!c)
-        return -ENOMEM;
     if (name_len > QCOW2_MAX_BACKING_NAME || at + 8 + name_len > q->cluster)
         return -ENAMETOOLONG;
     uint32_t end = q->cluster - name_len;
@@ -367,6 +391,25 @@ int header_write(Qcow2 *q)
         put_be32(c + 16, name_len);
         memcpy(c + at, name, name_len);
     }
-    return node_pwrite(q->node->file, c, MIN(align_up(at + name_len, 512), (uint64_t)q->cluster),
-                       0);
+    *len = MIN(align_up(at + name_len, 512), (uint64_t)q->cluster);
+    return 0;
+}
+
+int header_write(Qcow2 *q)
+{
+    AUTO_FREE uint8_t *c = calloc(1, q->cluster);
+    size_t len;
+    int ret = c ? header_build(q, c, &len) : -ENOMEM;
+
+    return ret < 0 ? ret : node_pwrite(q->node->file, c, len, 0);
+}
+
+/* What does not fit is refused before anything is written. */
+int header_rewrite(Qcow2 *q)
+{
+    AUTO_FREE uint8_t *c = calloc(1, q->cluster);
+    size_t len;
+    int ret = !c ? -ENOMEM : q->broken ? -EIO : header_build(q, c, &len);
+
+    return ret < 0 ? ret : switched(q, node_pwrite(q->node->file, c, len, 0));
 }

@@ -126,7 +126,7 @@ int meta_build(Qcow2 *q)
         ret = meta_add(q, q->snapshots_offset, q->snapshots_bytes);
     for (uint32_t i = 0; i < q->snapshot_count && ret == 0; i++)
         ret = meta_add(q, q->snapshots[i].l1_offset, 8 * (uint64_t)q->snapshots[i].l1_size);
-    return ret;
+    return ret == 0 ? bitmaps_meta(q) : ret;
 }
 
 int meta_rebuild(Qcow2 *q)

@@ -6,7 +6,7 @@
  *     refcount.c  allocation                  check.c     check and repair
  *     cache.c     tables in memory            commit.c    their way to disk
  *     meta.c      where metadata lies         pack.c      compression
- *     create.c    create, resize, amend
+ *     create.c    create, resize, amend       bitmap*.c   dirty bitmaps
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -36,9 +36,9 @@ static int repair_dirty(Qcow2 *q, Error **err)
 /* A writer that does not know an autoclear feature must say that it was here. */
 static int announce_writer(Qcow2 *q)
 {
-    bool changed = q->autoclear != 0;
+    bool changed = q->autoclear & ~AUTOCLEAR_KNOWN;
 
-    q->autoclear = 0;
+    q->autoclear &= AUTOCLEAR_KNOWN;
     q->lazy = q->compatible & COMPAT_LAZY && q->version >= 3;
     if (q->lazy && !(q->incompatible & INCOMPAT_DIRTY)) {
         q->incompatible |= INCOMPAT_DIRTY;
@@ -78,6 +78,8 @@ static int qcow2_open(Node *node, Options *options, Error **err)
         ret = open_tables(q, err);
     if (ret == 0)
         ret = snapshots_open(q, err);
+    if (ret == 0)
+        ret = bitmaps_open(q, err);
     if (ret == 0 && (node->writable || node->flags & OPEN_CHECK))
         ret = refcount_open(q, err);
     if (ret < 0 || !node->writable)
@@ -112,6 +114,7 @@ static void qcow2_close(Node *node)
 {
     Qcow2 *q = node->state;
 
+    bitmaps_close(q);
     if (node->opened && node->writable && !q->broken && last_writes(q) < 0)
         log_warning("%s: cannot write reference counts back; 'check -r leaks' gives space back",
                     node_filename(node));
@@ -146,6 +149,8 @@ static json_t *qcow2_format_info(Node *node)
                         json_string(q->compression == COMPRESSION_ZSTD ? "zstd" : "zlib"));
     if (q->version >= 3)
         json_object_set_new(data, "lazy-refcounts", json_boolean(q->compatible & COMPAT_LAZY));
+    if (bitmaps_any(q))
+        json_object_set_new(data, "bitmaps", bitmaps_info(q));
     json_object_set_new(data, "refcount-bits", json_integer(1 << q->refcount_order));
     if (q->version >= 3) {
         json_object_set_new(data, "corrupt", json_boolean(q->incompatible & INCOMPAT_CORRUPT));
@@ -168,6 +173,8 @@ const BlockDriver qcow2_driver = {
     .state_size = sizeof(Qcow2),
     .has_backing = true,
     .create_options = qcow2_create_options,
+    .amend_options = qcow2_amend_options,
+    .bitmaps = &qcow2_bitmap_ops,
     .probe = qcow2_probe,
     .open = qcow2_open,
     .close = qcow2_close,

@@ -48,6 +48,7 @@ enum {
 #define INCOMPAT_KNOWN       (INCOMPAT_DIRTY | INCOMPAT_CORRUPT | INCOMPAT_COMPRESSION)
 #define COMPAT_LAZY          (UINT64_C(1) << 0)
 #define AUTOCLEAR_BITMAPS    (UINT64_C(1) << 0)
+#define AUTOCLEAR_KNOWN      AUTOCLEAR_BITMAPS
 
 /* "Cluster mapping" */
 #define L1_OFFSET       UINT64_C(0x00fffffffffffe00)
@@ -144,6 +145,7 @@ typedef struct Qcow2 {
     Snapshot *snapshots;
     uint32_t snapshot_count;
     uint64_t snapshots_offset, snapshots_bytes;
+    struct Bitmaps *bitmaps; /* bitmap.h */
     bool lazy;
     _Atomic bool broken; /* damage was found while writing; no more changes */
 } Qcow2;
@@ -185,6 +187,10 @@ int header_write(Qcow2 *q);  /* the whole header cluster, with extensions and na
 int header_update(Qcow2 *q); /* only the fixed fields: small enough to be written at once */
 /* The same and a barrier: the image changes over to tables that are stable already. No way back. */
 int header_switch(Qcow2 *q);
+/* The same for the whole header, with extensions. */
+int header_rewrite(Qcow2 *q);
+/* Add or replace an extension in memory; len 0: there is none any more. */
+int header_set_extension(Qcow2 *q, uint32_t type, const uint8_t *data, uint32_t len);
 void header_free(Qcow2 *q);
 
 /* cache.c */
@@ -206,6 +212,8 @@ bool cache_crowded(const Cache *c); /* too many dirty tables */
 /* commit.c (change lock held; look-ups may go on) */
 int commit_metadata(Qcow2 *q);
 int commit_if_crowded(Qcow2 *q);
+/* Everything written so far, counts included, is stable. */
+int commit_settle(Qcow2 *q);
 int barrier(Qcow2 *q);
 void l1_set(Qcow2 *q, uint32_t index, uint64_t entry);
 
@@ -276,6 +284,25 @@ int snapshot_apply(Node *node, const char *id_or_name, Error **err);
 int snapshot_delete(Node *node, const char *id_or_name, Error **err);
 int snapshot_load(Node *node, const char *id_or_name, Error **err);
 
+/* bitmap.c, bitmap-ops.c */
+extern const BitmapOps qcow2_bitmap_ops;
+int bitmaps_open(Qcow2 *q, Error **err); /* again: anew from the header's extension */
+void bitmaps_close(Qcow2 *q);
+int bitmaps_meta(Qcow2 *q);
+bool bitmaps_any(const Qcow2 *q);
+json_t *bitmaps_info(const Qcow2 *q);
+/*
+ * (change) When the disk's size changes: plan() makes tables of the right length, and switch() the
+ * header that names them, the new size and all else that header_switch() writes; cut() forgets what
+ * was recorded behind the end.
+ */
+int bitmaps_plan(Qcow2 *q, uint64_t disk, Error **err);
+int bitmaps_switch(Qcow2 *q);
+void bitmaps_unplan(Qcow2 *q);
+int bitmaps_cut(Qcow2 *q);
+/* (change) All of the disk may change: the bitmaps that are enabled have it all. */
+int bitmaps_set_all(Qcow2 *q);
+
 /* check.c */
 int qcow2_check(Node *node, unsigned fix, CheckReport *report, void *opaque, CheckResult *result,
                 Error **err);
@@ -286,6 +313,7 @@ int qcow2_create(const char *filename, Options *options, Error **err);
 int qcow2_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err);
 int qcow2_change_backing(Node *node, const char *file, const char *format, Error **err);
 int qcow2_make_empty(Node *node, Error **err);
-int qcow2_amend(Node *node, Options *options, Progress *progress, Error **err);
+extern const OptionDesc qcow2_amend_options[];
+int qcow2_amend(Node *node, Options *options, bool force, Progress *progress, Error **err);
 
 #endif

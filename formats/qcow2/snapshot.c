@@ -178,16 +178,6 @@ static int table_write(Qcow2 *q, uint64_t *off, uint64_t *bytes)
     return ret < 0 ? ret : node_pwrite(q->node->file, buf, *bytes, *off);
 }
 
-/* Everything written so far, counts included, is stable. */
-static int settle(Qcow2 *q)
-{
-    int ret = commit_metadata(q);
-
-    if (ret == 0)
-        ret = cache_write(q, &q->ref_cache, false);
-    return ret == 0 ? barrier(q) : ret;
-}
-
 /*
  * The list as it is in memory becomes the image's; the old table is freed. If it fails and the
  * image is not broken, the caller takes its change of the list back.
@@ -198,7 +188,7 @@ static int table_replace(Qcow2 *q)
     int ret = table_write(q, &off, &bytes);
 
     if (ret == 0)
-        ret = settle(q);
+        ret = commit_settle(q);
     if (ret < 0) {
         if (off)
             free_later(q, off, bytes);
@@ -215,11 +205,11 @@ static int table_replace(Qcow2 *q)
 /* Counts are final: set the flags and leave everything on disk. */
 static int finish(Qcow2 *q)
 {
-    int ret = settle(q);
+    int ret = commit_settle(q);
 
     if (ret == 0)
         ret = tree_fix_copied(q);
-    return ret == 0 ? settle(q) : ret;
+    return ret == 0 ? commit_settle(q) : ret;
 }
 
 /* ---- finding ------------------------------------------------------------------------------- */
@@ -242,6 +232,8 @@ static int not_found(const char *name, Error **err)
 
 static int explain(int ret, const char *what, Error **err)
 {
+    if (err && *err)
+        return ret;
     if (ret == -ERANGE)
         return error_set(err, ret, "cannot %s: the image's refcounts are too narrow", what);
     return ret < 0 ? error_set(err, ret, "cannot %s: %s", what, strerror(-ret)) : 0;
@@ -288,7 +280,7 @@ static void drop_copy(Qcow2 *q, const Snapshot *s)
 static int copy_active(Qcow2 *q, Snapshot *s)
 {
     AUTO_FREE uint64_t *copy = malloc(8 * (size_t)q->l1_size + 1);
-    int ret = copy ? settle(q) : -ENOMEM;
+    int ret = copy ? commit_settle(q) : -ENOMEM;
 
     if (ret == 0)
         ret = l1_alloc(q, q->l1_size, &s->l1_offset);
@@ -345,7 +337,7 @@ int snapshot_create(Node *node, const SnapshotInfo *info, Error **err)
                           align_up(info->vm_state_size, q->cluster), &hole, 0);
     }
     if (ret == 0)
-        ret = settle(q);
+        ret = commit_settle(q);
     return explain(ret, "create the snapshot", err);
 }
 
@@ -368,7 +360,7 @@ static int switch_active(Qcow2 *q, uint64_t *l1, uint32_t size, uint64_t disk_si
     if (ret == 0)
         ret = tree_hold(q, new, size);
     if (ret == 0) {
-        ret = settle(q);
+        ret = commit_settle(q);
         if (ret == 0)
             ret = l1_adopt(q, take(&new), size, off);
         if (ret < 0 && new)
@@ -380,7 +372,7 @@ static int switch_active(Qcow2 *q, uint64_t *l1, uint32_t size, uint64_t disk_si
         return ret;
     }
     q->node->size = disk_size;
-    ret = header_switch(q);
+    ret = bitmaps_switch(q);
     if (ret == 0)
         ret = tree_drop(q, old, old_size);
     if (ret == 0 && old_bytes)
@@ -392,15 +384,27 @@ int snapshot_apply(Node *node, const char *id_or_name, Error **err)
 {
     Qcow2 *q = node->state;
     Snapshot *s = find(q, id_or_name);
-    uint64_t *l1;
+    AUTO_FREE uint64_t *l1 = NULL;
 
     if (!s)
         return not_found(id_or_name, err);
-    int ret = settle(q);
+    int ret = commit_settle(q);
     if (ret == 0)
         ret = l1_read(q, s->l1_offset, s->l1_size, &l1);
+    uint64_t old_size = node->size;
     if (ret == 0)
-        ret = switch_active(q, l1, s->l1_size, s->info.disk_size);
+        ret = bitmaps_set_all(q); /* marked as in use while the content changes */
+    if (ret == 0)
+        ret = bitmaps_plan(q, s->info.disk_size, err);
+    if (ret == 0) {
+        ret = switch_active(q, take(&l1), s->l1_size, s->info.disk_size);
+        if (ret < 0 && !q->broken)
+            bitmaps_unplan(q);
+    }
+    if (ret == 0 && node->size < old_size)
+        ret = bitmaps_cut(q);
+    if (ret == 0)
+        ret = bitmaps_set_all(q);
     return explain(ret, "apply the snapshot", err);
 }
 

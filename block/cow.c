@@ -108,6 +108,8 @@ static int write_surrounded(const Piece *p, uint64_t pos, bool fresh)
     AUTO_FREE struct iovec *all = malloc(((size_t)p->iovcnt + 2) * sizeof(*all));
     int n = 0, ret = all ? 0 : -ENOMEM;
 
+    if (head_len || tail_len)
+        node_event(p->node->file, EVENT_COW_READ);
     if (ret == 0)
         ret = read_surrounding(p->node, p->start, head_len, fresh, &head);
     if (ret == 0)
@@ -121,6 +123,9 @@ static int write_surrounded(const Piece *p, uint64_t pos, bool fresh)
     n += iov_slice(all + n, p->iov, p->iovcnt, p->skip, p->len);
     if (tail)
         all[n++] = (struct iovec) { tail, tail_len };
+    if (head || tail)
+        node_event(p->node->file, EVENT_COW_WRITE);
+    node_event(p->node->file, EVENT_WRITE_AIO);
     return seal_write(p->node, p->node->file, all, n, head ? p->start : p->off, pos);
 }
 
@@ -173,6 +178,7 @@ static int write_in_place(Node *node, const struct iovec *iov, int iovcnt, uint6
     if (iovcnt > SLICE_ON_STACK && !(part = many = malloc((size_t)iovcnt * sizeof(*many))))
         return -ENOMEM;
     int n = iov_slice(part, iov, iovcnt, skip, ext->len);
+    node_event(node->file, EVENT_WRITE_AIO);
     return seal_write(node, node->file, part, n, off, ext->pos);
 }
 
@@ -348,6 +354,7 @@ int node_pwrite_packed(Node *node, const void *packed, size_t packed_len, uint64
     range_acquire(&node->ranges, &lock, off, off + node->cluster, true);
     ret = reserve(node, off, packed_len, &place);
     if (ret == 0) {
+        node_event(node->file, EVENT_WRITE_COMPRESSED);
         ret = node_pwrite(node->file, packed, packed_len, place.pos);
         if (ret == 0)
             ret = publish(node, off, node->cluster, &place, 0);
@@ -374,6 +381,8 @@ int node_pwrite_compressed(Node *node, const void *buf, size_t len, uint64_t off
     const uint8_t *p = buf;
     int ret = 0;
 
+    if (node->driver->is_filter && node->file)
+        return node_pwrite_compressed(node->file, buf, len, off);
     if (!node->driver->pack || node->sealed)
         return -ENOTSUP;
     if (!node->writable)

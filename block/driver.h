@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 
 #include "block/bitmap.h"
+#include "block/event.h"
 #include "block/node.h"
 #include "block/range.h"
 #include "block/unpacked.h"
@@ -37,6 +38,7 @@ struct Node {
 
     Node *file; /* what the format or filter sits on */
     Node *backing;
+    Node *listener; /* who hears node_event() of this node; NULL: nobody */
 
     /* Set by the driver's open(); the core reads them. */
     _Atomic uint64_t size; /* virtual size; changed under change_lock */
@@ -81,6 +83,11 @@ struct BlockDriver {
     bool is_filter;      /* passes everything it does not define on to `file`, at the same offset */
     bool is_wrapper;     /* read-only, between a file and its format: compressed files */
     bool is_passthrough; /* extents are the child's, shifted (raw) */
+    bool is_remote;      /* protocols: the bytes come from another host (docs/TRUST.md) */
+    bool no_child;       /* open() opens its children itself, there is no `file` */
+    bool plain_child;    /* filters: the child is a protocol, no format is looked for */
+    bool has_size;       /* filters: node->size counts, not the child's */
+    const char *child_key; /* the option that names the child; NULL: `file` */
     bool has_backing;
     const OptionDesc *create_options;
     const OptionDesc *amend_options;
@@ -134,6 +141,7 @@ struct BlockDriver {
     int (*discard)(Node *node, uint64_t off, uint64_t len);
     int (*flush)(Node *node); /* mapped formats: write metadata down; the core flushes `file` */
     uint64_t (*disk_size)(Node *node);
+    void (*event)(Node *node, BlockEvent event); /* something above is about to do this */
 
     /* --- image operations --- */
     int (*resize)(Node *node, uint64_t size, Prealloc prealloc, Error **err);
@@ -168,6 +176,22 @@ const BlockDriver *driver_for_scheme(const char *scheme);
  */
 int node_open_child(Node *parent, Options *options, const char *key, const char *filename,
                     bool probe, unsigned flags, Node **child, Error **err);
+
+/*
+ * May `node` open what its image calls `name`? -EPERM and a sentence if docs/TRUST.md forbids it.
+ * For backing files the core asks; a driver asks for everything else that an image names.
+ */
+int node_may_open(const Node *node, const char *name, Error **err);
+
+/* The driver is about to do `event` with this child. */
+static inline void node_event(Node *child, BlockEvent event)
+{
+    if (child->listener)
+        child->listener->driver->event(child->listener, event);
+}
+
+/* The node below all filters. */
+Node *node_skip_filters(Node *node);
 
 /* For create(): make or empty the file and open it for writing. */
 int node_create_file(const char *filename, Node **out, Error **err);

@@ -41,8 +41,12 @@ static int child_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
         pos = ext->pos;
         len = ext->len;
     }
-    int ret = node_extent(node->file, pos, len, ext);
+    if (node->driver->is_filter && node->driver->extent)
+        return node->driver->extent(node, off, len, ext);
+    int ret = node->driver->is_passthrough ? node_extent_above(node->file, NULL, pos, len, ext)
+                                           : node_extent(node->file, pos, len, ext);
     ext->node = node;
+    ext->depth = 0;
     return ret;
 }
 
@@ -57,7 +61,7 @@ static int look_below(Extent *ext)
 {
     Extent below;
 
-    if (ext->kind != EXTENT_DATA || !ext->file->driver->extent)
+    if (ext->kind != EXTENT_DATA || (!ext->file->driver->extent && !ext->file->driver->is_filter))
         return 0;
     int ret = node_extent(ext->file, ext->pos, ext->len, &below);
     if (ret == 0) {
@@ -100,8 +104,10 @@ int node_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
 
 int node_extent_above(Node *node, Node *base, uint64_t off, uint64_t len, Extent *ext)
 {
-    Node *n = node;
+    Node *n = node_skip_filters(node);
     uint64_t limit = len;
+
+    base = node_skip_filters(base);
 
     for (unsigned depth = 0;; depth++) {
         uint64_t size = node_size(n);
@@ -119,8 +125,8 @@ int node_extent_above(Node *node, Node *base, uint64_t off, uint64_t len, Extent
         if (ext->kind != EXTENT_HOLE)
             return 0;
         ext->zero = !n->backing;
-        if (!n->backing || n->backing == base)
+        if (!n->backing || node_skip_filters(n->backing) == base)
             return 0;
-        n = n->backing;
+        n = node_skip_filters(n->backing);
     }
 }

@@ -205,6 +205,7 @@ int node_vmstate_pwrite(Node *node, const void *buf, size_t len, uint64_t off)
 
     if (!vmstate_range(node, len, off, &start))
         return -ENOTSUP;
+    node_event(node->file, EVENT_VMSTATE_SAVE);
     return node->writable ? node_write_mapped(node, &iov, 1, start + off, len) : -EACCES;
 }
 
@@ -215,5 +216,6 @@ int node_vmstate_pread(Node *node, void *buf, size_t len, uint64_t off)
 
     if (!vmstate_range(node, len, off, &start))
         return -ENOTSUP;
+    node_event(node->file, EVENT_VMSTATE_LOAD);
     return node_read_mapped(node, &iov, 1, start + off, len);
 }

@@ -158,7 +158,7 @@ const char *node_format(const Node *node)
 
 uint64_t node_size(const Node *node)
 {
-    return node->driver->is_filter ? node_size(node->file) : node->size;
+    return node->driver->is_filter && !node->driver->has_size ? node_size(node->file) : node->size;
 }
 
 bool node_writable(const Node *node)
@@ -184,6 +184,13 @@ unsigned node_flags(const Node *node)
 bool node_probed(const Node *node)
 {
     return node->probed;
+}
+
+Node *node_skip_filters(Node *node)
+{
+    while (node && node->driver->is_filter && node->file)
+        node = node->file;
+    return node;
 }
 
 bool node_grows(const Node *node)

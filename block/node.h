@@ -38,6 +38,13 @@ enum {
     OPEN_NO_FLUSH = 1 << 7,     /* flushes to stable storage are skipped */
     OPEN_UNMAP = 1 << 8,        /* discard reaches the protocol (holes are punched) */
     OPEN_NO_LOCK = 1 << 9,      /* take no image locks at all */
+
+    OPEN_TRUSTED = 1 << 16,        /* an image may name anything (docs/TRUST.md) */
+    OPEN_LOCAL_NAMES = 1 << 17,    /* an image may name plain local files only */
+    OPEN_DETECT_ZEROES = 1 << 18,  /* zeros that are written are stored as zeroes */
+    OPEN_DETECT_UNMAP = 1 << 19,   /* and their space is given back */
+    OPEN_AUTO_READ_ONLY = 1 << 20, /* read-only if it may not be written */
+    OPEN_PROTOCOL_LEVEL = 1 << 21, /* inside block/: below a format; nothing is probed */
 };
 
 /* none, writeback, writethrough, directsync, unsafe -> flags to add. -EINVAL: unknown name. */

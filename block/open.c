@@ -18,6 +18,9 @@ typedef struct Above {
     unsigned depth;
 } Above;
 
+/* What is said of one node and not of those below it. */
+enum { OWN_FLAGS = OPEN_WRITETHROUGH | OPEN_DETECT_ZEROES | OPEN_DETECT_UNMAP };
+
 static int open_any(const char *filename, const char *format, Options *options, unsigned flags,
                     const Above *above, Node **out, Error **err);
 
@@ -41,6 +44,20 @@ int node_probe(Node *file, const char **format, Error **err)
     return 0;
 }
 
+static int detect_zeroes_option(Options *o, unsigned *flags, Error **err)
+{
+    static const char *const names[] = { "off", "on", "unmap", NULL };
+    int mode = *flags & OPEN_DETECT_UNMAP ? 2 : *flags & OPEN_DETECT_ZEROES ? 1 : 0;
+    int ret = options_take_enum(o, "detect-zeroes", names, &mode, err);
+
+    *flags &= ~(OPEN_DETECT_ZEROES | OPEN_DETECT_UNMAP);
+    if (mode)
+        *flags |= OPEN_DETECT_ZEROES | (mode == 2 ? OPEN_DETECT_UNMAP : 0);
+    if (ret == 0 && mode == 2 && !(*flags & OPEN_UNMAP))
+        ret = error_set(err, -EINVAL, "detect-zeroes=unmap needs discard=unmap");
+    return ret;
+}
+
 /* Options that every node has, turned into flags. */
 static int common_options(Options *o, unsigned *flags, Error **err)
 {
@@ -52,10 +69,14 @@ static int common_options(Options *o, unsigned *flags, Error **err)
         { "read-only", OPEN_RDWR, true },
         { "cache.direct", OPEN_DIRECT, false },
         { "cache.no-flush", OPEN_NO_FLUSH, false },
+        { "cache.writeback", OPEN_WRITETHROUGH, true },
         { "force-share", OPEN_FORCE_SHARE, false },
+        { "auto-read-only", OPEN_AUTO_READ_ONLY, false },
     };
     static const char *const discard[] = { "ignore", "off", "unmap", "on", NULL };
     int unmap = *flags & OPEN_UNMAP ? 2 : 0;
+
+    free(options_take(o, "node-name")); /* nothing here refers to nodes by name */
 
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         bool set = !(*flags & table[i].flag) == table[i].inverse;
@@ -67,7 +88,7 @@ static int common_options(Options *o, unsigned *flags, Error **err)
     }
     int ret = options_take_enum(o, "discard", discard, &unmap, err);
     *flags = unmap >= 2 ? *flags | OPEN_UNMAP : *flags & ~OPEN_UNMAP;
-    return ret;
+    return ret < 0 ? ret : detect_zeroes_option(o, flags, err);
 }
 
 /* At the node whose driver the name's scheme means, the name becomes options, too. */
@@ -129,13 +150,19 @@ int node_open_child(Node *parent, Options *options, const char *key, const char 
     const BlockDriver *drv = proto ? driver_for_scheme(proto) : NULL;
     if (!probe && !options_peek(sub, "driver"))
         options_set(sub, "driver", drv ? drv->name : proto ? proto : "file");
-    return open_any(filename, NULL, take(&sub), flags & ~OPEN_WRITETHROUGH, NULL, child, err);
+    flags &= ~(OWN_FLAGS | OPEN_PROTOCOL_LEVEL);
+    flags |= probe ? 0 : OPEN_PROTOCOL_LEVEL;
+    return open_any(filename, NULL, take(&sub), flags, NULL, child, err);
 }
 
 /* The child that a format or filter sits on, from `file.*` or from the plain name. */
 static int open_child(Node *node, const char *filename, Options *options, Error **err)
 {
-    return node_open_child(node, options, "file", filename, false, node->flags, &node->file, err);
+    const BlockDriver *drv = node->driver;
+    const char *key = drv->child_key ? drv->child_key : "file";
+    bool probe = drv->is_filter && !drv->plain_child && !(node->flags & OPEN_PROTOCOL_LEVEL);
+
+    return node_open_child(node, options, key, filename, probe, node->flags, &node->file, err);
 }
 
 static int unpack_child(Node *node, Error **err);
@@ -149,21 +176,24 @@ static int open_driver(Node *node, const char *filename, Options *options, Error
         char *own = options_take(options, "filename");
 
         node->filename = own ? own : filename ? strdup(filename) : NULL;
-    } else if (node->file) { /* probed already */
-        node->filename = strdup(node_filename(node->file));
-    } else {
+    } else if (!node->file && !drv->no_child) { /* not probed already */
         ret = open_child(node, filename, options, err);
         if (ret == 0)
             ret = unpack_child(node, err);
         if (ret < 0)
             return ret;
-        node->filename = strdup(node_filename(node->file));
     }
+    if (node->file)
+        node->filename = strdup(node_filename(node->file));
     node->size = node->file ? node_size(node->file) : 0;
     if (node->file) {
         node->zero_init = node->file->zero_init;
         node->align = node->file->align;
     }
+    if (drv->event)
+        node->listener = node;
+    else if (node->file && (drv->is_filter || drv->is_passthrough))
+        node->listener = node->file->listener;
     ret = drv->open ? drv->open(node, options, err) : 0;
     node->opened = ret == 0;
     if (ret < 0 && !(err && *err))
@@ -241,9 +271,11 @@ static int open_backing(Node *node, Options *sub, const Above *above, Error **er
     AUTO_OPTIONS Options *o = sub;
     AUTO_FREE char *path = node->filename ? realpath(node->filename, NULL) : NULL;
     Above here = { above, path, above ? above->depth + 1 : 1 };
-    unsigned flags = node->flags & ~(OPEN_RDWR | OPEN_CHECK | OPEN_WRITETHROUGH);
+    unsigned flags = node->flags & ~(OPEN_RDWR | OPEN_CHECK | OWN_FLAGS | OPEN_PROTOCOL_LEVEL);
     bool named = options_has(o, "filename") || options_has(o, "file") || options_has(o, "driver");
 
+    if (!named && node_may_open(node, node->backing_file, err) < 0)
+        return -EPERM;
     if (here.depth > MAX_CHAIN_DEPTH)
         return error_set(err, -ELOOP, "the backing chain is longer than %d", MAX_CHAIN_DEPTH);
     const char *name = named ? NULL : node->full_backing_file;
@@ -270,9 +302,6 @@ static int backing_wanted(Node *node, Options *options, Options **sub, bool *ope
     null = (null && options_empty(*sub)) || (text && !*text);
     bool has = node->backing_file || !options_empty(*sub);
     *open = has && !null && !(node->flags & OPEN_NO_BACKING);
-    if (*open && node->flags & OPEN_NO_EXTERNAL)
-        return error_set(err, -EPERM, "the image names another file ('%s') and that is not allowed",
-                         node->backing_file ? node->backing_file : "in an option");
     return 0;
 }
 
@@ -280,7 +309,7 @@ static int finish_open(Node *node, Options *options, const Above *above, Error *
 {
     AUTO_OPTIONS Options *sub = NULL;
     char who[64];
-    bool open;
+    bool open = false;
 
     int ret = node_resolve_backing(node, err);
     if (ret == 0)
@@ -346,6 +375,18 @@ static int open_node(const char *filename, const char *format, Options *options,
     return 0;
 }
 
+/* For messages: the file that the options name, on whatever level. */
+static const char *filename_in(const Options *o)
+{
+    for (size_t i = 0; i < options_count(o); i++) {
+        const char *key = options_key_at(o, i), *dot = strrchr(key, '.');
+
+        if (strcmp(dot ? dot + 1 : key, "filename") == 0 && options_value_at(o, i))
+            return options_value_at(o, i);
+    }
+    return "image";
+}
+
 static int open_any(const char *filename, const char *format, Options *options, unsigned flags,
                     const Above *above, Node **out, Error **err)
 {
@@ -354,11 +395,7 @@ static int open_any(const char *filename, const char *format, Options *options, 
 
     *out = NULL;
     int ret = name_to_options(&name, &options, &why);
-    AUTO_FREE char *label =
-        strdup(filename                                 ? filename
-               : options_peek(options, "filename")      ? options_peek(options, "filename")
-               : options_peek(options, "file.filename") ? options_peek(options, "file.filename")
-                                                        : "image");
+    AUTO_FREE char *label = strdup(filename ? filename : filename_in(options));
     if (ret == 0)
         ret = open_node(name, format, options, flags, above, out, &why);
     options_free(options);

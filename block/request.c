@@ -10,6 +10,7 @@
 
 #include "base/iov.h"
 #include "base/math.h"
+#include "base/zero.h"
 #include "block/seal.h"
 
 enum { SLICE_ON_STACK = 32, ZERO_BUFFER = 1 << 20 };
@@ -69,6 +70,7 @@ static int expand(Node *node, const Extent *ext, void *out)
 
     if (!packed)
         return -ENOMEM;
+    node_event(node->file, EVENT_READ_COMPRESSED);
     int ret = node_pread(node->file, packed, ext->packed_len, ext->pos);
     return ret < 0 ? ret : node->driver->unpack(node, packed, ext->packed_len, out, node->cluster);
 }
@@ -96,6 +98,10 @@ static int read_packed(Node *node, const Extent *ext, const struct iovec *iov, i
 static int read_extent(Node *node, const Extent *ext, const struct iovec *iov, int iovcnt,
                        uint64_t off, uint64_t len)
 {
+    if (node->file && ext->kind == EXTENT_DATA)
+        node_event(node->file, EVENT_READ_AIO);
+    else if (node->file && ext->kind == EXTENT_HOLE && node->backing)
+        node_event(node->file, EVENT_READ_BACKING_AIO);
     switch (ext->kind) {
     case EXTENT_DATA: return seal_read(node, node->file, iov, iovcnt, off, ext->pos);
     case EXTENT_PACKED: return read_packed(node, ext, iov, iovcnt, off, len);
@@ -163,9 +169,28 @@ static int finish_write(Node *node, int ret, unsigned flags)
     return ret;
 }
 
-int node_pwritev(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, unsigned flags)
+static bool iov_is_zero(const struct iovec *iov, int iovcnt)
+{
+    for (int i = 0; i < iovcnt; i++)
+        if (!mem_is_zero(iov[i].iov_base, iov[i].iov_len))
+            return false;
+    return true;
+}
+
+/* By the driver's way of writing; the range is judged already. */
+static int write_bytes(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, size_t len)
 {
     const BlockDriver *drv = node->driver;
+
+    if (drv->pwritev)
+        return drv->pwritev(node, iov, iovcnt, off, len);
+    if (drv->is_filter)
+        return node_pwritev(node->file, iov, iovcnt, off, 0);
+    return drv->publish || drv->seal ? node_write_mapped(node, iov, iovcnt, off, len) : -ENOTSUP;
+}
+
+int node_pwritev(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, unsigned flags)
+{
     size_t len = iov_total(iov, iovcnt);
     int ret = check_write(node, off, len);
 
@@ -173,14 +198,12 @@ int node_pwritev(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, 
         ret = node_record(node, off, len);
     if (ret < 0 || len == 0)
         return ret;
-    if (drv->pwritev)
-        ret = drv->pwritev(node, iov, iovcnt, off, len);
-    else if (drv->is_filter)
-        ret = node_pwritev(node->file, iov, iovcnt, off, 0);
-    else if (drv->publish || drv->seal)
-        ret = node_write_mapped(node, iov, iovcnt, off, len);
-    else
-        ret = -ENOTSUP;
+    if (node->flags & OPEN_DETECT_ZEROES && iov_is_zero(iov, iovcnt))
+        return node_pwrite_zeroes(node, off, len,
+                                  flags | (node->flags & OPEN_DETECT_UNMAP ? REQ_MAY_UNMAP : 0));
+    node_event(node, EVENT_PWRITEV);
+    ret = write_bytes(node, iov, iovcnt, off, len);
+    node_event(node, EVENT_PWRITEV_DONE);
     return finish_write(node, ret, flags);
 }
 
@@ -201,8 +224,9 @@ static int write_zero_buffers(Node *node, uint64_t off, uint64_t len)
         return -ENOMEM;
     while (len && ret == 0) {
         uint64_t part = MIN(len, (uint64_t)ZERO_BUFFER);
+        struct iovec iov = { zeros, part };
 
-        ret = node_pwrite(node, zeros, part, off);
+        ret = write_bytes(node, &iov, 1, off, part);
         off += part;
         len -= part;
     }
@@ -220,6 +244,7 @@ int node_pwrite_zeroes(Node *node, uint64_t off, uint64_t len, unsigned flags)
         return ret;
     if (!(node->flags & OPEN_UNMAP) && !node_grows(node))
         flags &= ~REQ_MAY_UNMAP;
+    node_event(node, EVENT_PWRITEV_ZERO);
     if (drv->pwrite_zeroes)
         ret = drv->pwrite_zeroes(node, off, len, flags);
     else if (drv->is_filter)
@@ -230,6 +255,7 @@ int node_pwrite_zeroes(Node *node, uint64_t off, uint64_t len, unsigned flags)
         ret = -ENOTSUP;
     if (ret == -ENOTSUP && !(flags & REQ_NO_FALLBACK))
         ret = write_zero_buffers(node, off, len);
+    node_event(node, EVENT_PWRITEV_DONE);
     return finish_write(node, ret, flags);
 }
 
@@ -264,10 +290,15 @@ int node_flush(Node *node)
         return 0;
     if (!drv->publish && drv->flush)
         return drv->flush(node);
+    if (node->file)
+        node_event(node->file, EVENT_FLUSH_TO_OS);
     if (drv->flush) {
         pthread_mutex_lock(&node->change_lock);
         ret = drv->flush(node);
         pthread_mutex_unlock(&node->change_lock);
     }
-    return ret == 0 && node->file ? node_flush(node->file) : ret;
+    if (ret < 0 || !node->file)
+        return ret;
+    node_event(node->file, EVENT_FLUSH_TO_DISK);
+    return node_flush(node->file);
 }

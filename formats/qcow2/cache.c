@@ -125,6 +125,7 @@ int cache_get_locked(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf)
     if (!s) {
         pthread_mutex_unlock(&c->lock);
         AUTO_FREE uint8_t *fresh = malloc(q->cluster);
+        node_event(q->node->file, c == &q->l2_cache ? EVENT_L2_LOAD : EVENT_REFBLOCK_LOAD);
         int ret = fresh ? node_pread(q->node->file, fresh, q->cluster, off) : -ENOMEM;
         pthread_mutex_lock(&c->lock);
         if (ret < 0)
@@ -209,6 +210,13 @@ static bool is_whole(const Qcow2 *q, const Slot *s)
     return s->from < PAGE && s->to + PAGE > q->cluster;
 }
 
+static BlockEvent write_event(const Qcow2 *q, const Cache *c, const Slot *first)
+{
+    if (c == &q->l2_cache)
+        return first->fresh ? EVENT_L2_ALLOC_WRITE : EVENT_L2_UPDATE;
+    return first->fresh ? EVENT_REFBLOCK_ALLOC_WRITE : EVENT_REFBLOCK_UPDATE_PART;
+}
+
 /* One table's changed pages, or several whole tables side by side, in one request. */
 static int write_run(Qcow2 *q, Cache *c, Slot **run, int n)
 {
@@ -221,6 +229,7 @@ static int write_run(Qcow2 *q, Cache *c, Slot **run, int n)
     }
     for (int i = 0; i < n; i++)
         iov[i] = (struct iovec) { run[i]->buf + skip, len };
+    node_event(q->node->file, write_event(q, c, run[0]));
     int ret = node_pwritev(q->node->file, iov, n, run[0]->off + skip, 0);
     for (int i = 0; i < n && ret == 0; i++) {
         run[i]->from = run[i]->to = 0;

@@ -40,6 +40,7 @@ static int write_l1_sectors(Qcow2 *q, uint32_t first, uint32_t count)
         return -ENOMEM;
     for (uint32_t i = 0; i < n; i++)
         put_be64(buf + 8 * i, q->l1[start + i]);
+    node_event(q->node->file, EVENT_L1_UPDATE);
     int ret = node_pwrite(q->node->file, buf, 8 * (size_t)n, q->l1_offset + 8 * (uint64_t)start);
     if (ret == 0)
         memset(q->l1_dirty + first, 0, count);
@@ -74,6 +75,8 @@ static int write_reftable(Qcow2 *q)
         return -ENOMEM;
     for (uint32_t i = 0; i < MIN(n, q->reftable_size); i++)
         put_be64(buf + 8 * (size_t)i, q->reftable[i]);
+    node_event(q->node->file, EVENT_REFBLOCK_ALLOC_HOOKUP);
+    node_event(q->node->file, EVENT_REFTABLE_UPDATE);
     int ret = node_pwrite(q->node->file, buf, 8 * (size_t)n, q->reftable_offset);
     if (ret == 0)
         q->reftable_dirty = false;

@@ -146,6 +146,7 @@ static int new_table(Qcow2 *q, uint64_t index, uint64_t old, uint64_t *off, uint
     int ret = 0;
 
     if (old) { /* the table belongs to a snapshot, too: the active one gets its own */
+        node_event(q->node->file, EVENT_L2_ALLOC_COW_READ);
         ret = cache_get(q, &q->l2_cache, old, table);
         if (ret < 0)
             return ret;
@@ -281,6 +282,7 @@ static int publish_packed(Qcow2 *q, uint64_t off, const Extent *place)
 
     if (ret < 0)
         return ret;
+    node_event(q->node->file, EVENT_L2_UPDATE_COMPRESSED);
     uint64_t old = get_be64(table + 8 * i);
     put_be64(table + 8 * i, packed_entry(q, place->pos, place->packed_len));
     drop_entry(q, old);

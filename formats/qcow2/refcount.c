@@ -104,6 +104,7 @@ int refcount_open(Qcow2 *q, Error **err)
     q->reftable = malloc(bytes ? bytes : 1);
     if (!q->reftable)
         return error_set(err, -ENOMEM, "no memory for the refcount table");
+    node_event(q->node->file, EVENT_REFTABLE_LOAD);
     int ret = node_pread(q->node->file, q->reftable, bytes, q->reftable_offset);
     if (ret < 0)
         return error_set(err, ret, "cannot read the refcount table: %s", strerror(-ret));
@@ -172,6 +173,8 @@ static int add_block(Qcow2 *q, uint64_t index, uint64_t at)
 {
     uint64_t per = refblock_entries(q), off = at << q->cluster_bits;
     uint8_t *block;
+
+    node_event(q->node->file, EVENT_REFBLOCK_ALLOC);
     int ret = meta_hit(q, off, q->cluster)
                   ? damage(q, "cluster %" PRIu64 " holds metadata, but has no reference count", at)
                   : 0;
@@ -229,6 +232,8 @@ static int find_covered_run(Qcow2 *q, uint64_t n, uint64_t *first)
 int alloc_clusters(Qcow2 *q, uint64_t n, uint64_t *off)
 {
     uint64_t first, done = 0;
+
+    node_event(q->node->file, EVENT_CLUSTER_ALLOC);
     int ret = q->broken ? -EIO : find_covered_run(q, n, &first);
 
     if (ret < 0)
@@ -278,6 +283,8 @@ static int reftable_move(Qcow2 *q)
     uint32_t clusters = (uint32_t)div_round_up(8 * (uint64_t)q->reftable_size, q->cluster);
     AUTO_FREE uint8_t *buf = NULL;
     uint64_t off;
+
+    node_event(q->node->file, EVENT_REFTABLE_GROW);
     int ret = alloc_metadata(q, clusters, &off);
 
     if (ret < 0)
@@ -289,13 +296,16 @@ static int reftable_move(Qcow2 *q)
         return -ENOMEM;
     for (uint32_t i = 0; i < q->reftable_size; i++)
         put_be64(buf + 8 * (size_t)i, q->reftable[i]);
+    node_event(q->node->file, EVENT_REFBLOCK_ALLOC_WRITE_BLOCKS);
     ret = cache_write(q, &q->ref_cache, false);
+    node_event(q->node->file, EVENT_REFBLOCK_ALLOC_WRITE_TABLE);
     if (ret == 0)
         ret = node_pwrite(q->node->file, buf, (size_t)clusters << q->cluster_bits, off);
     if (ret == 0)
         ret = barrier(q);
     if (ret < 0)
         return ret;
+    node_event(q->node->file, EVENT_REFBLOCK_ALLOC_SWITCH_TABLE);
     q->reftable_offset = off;
     q->reftable_clusters = clusters;
     q->reftable_dirty = false;
@@ -310,6 +320,8 @@ int alloc_packed(Qcow2 *q, uint32_t len, uint64_t *pos)
     uint64_t count = refcount_max(q), next;
     int ret = here ? refcount_get(q, here >> q->cluster_bits, &count) : 0;
     bool join = here && count < refcount_max(q); /* one more may share the cluster */
+
+    node_event(q->node->file, EVENT_CLUSTER_ALLOC_BYTES);
 
     if (ret == 0 && join && len <= room) {
         ret = refcount_add(q, here >> q->cluster_bits, 1);
@@ -370,6 +382,8 @@ static int drop_run(Qcow2 *q, const Pending *p)
 {
     uint64_t start = p->cluster, count, i;
     int ret = 0;
+
+    node_event(q->node->file, EVENT_CLUSTER_FREE);
 
     for (i = p->cluster; i < p->cluster + p->count && ret == 0; i++) {
         ret = refcount_add(q, i, -1);

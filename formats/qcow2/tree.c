@@ -206,6 +206,7 @@ int l1_move(Qcow2 *q, uint32_t size)
     uint64_t old = q->l1_offset, old_bytes = 8 * (uint64_t)q->l1_size, off;
     int ret = commit_metadata(q);
 
+    node_event(q->node->file, EVENT_L1_GROW_ALLOC_TABLE);
     if (ret == 0)
         ret = l1_alloc(q, size, &off);
     if (ret < 0)
@@ -218,6 +219,8 @@ int l1_move(Qcow2 *q, uint32_t size)
     memcpy(l1, q->l1, old_bytes);
     uint64_t *before = q->l1;
     q->l1 = l1; /* keeps the "copied" flags in what is written */
+    node_event(q->node->file,
+               size < q->l1_size ? EVENT_L1_SHRINK_WRITE_TABLE : EVENT_L1_GROW_WRITE_TABLE);
     ret = l1_write_table(q, l1, size, off);
     q->l1 = before;
     if (ret == 0)
@@ -234,6 +237,7 @@ int l1_move(Qcow2 *q, uint32_t size)
         free_later(q, off, 8 * (uint64_t)size);
         return ret;
     }
+    node_event(q->node->file, EVENT_L1_GROW_ACTIVATE_TABLE);
     ret = header_switch(q);
     if (ret == 0 && old_bytes)
         ret = free_later(q, old, old_bytes);

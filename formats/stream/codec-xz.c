@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <lzma.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/math.h"
 #include "formats/stream/stream.h"
@@ -128,8 +129,13 @@ static int xz_begin(void **decoder)
     if (!strm)
         return -ENOMEM;
     *strm = empty;
-    return lzma_stream_decoder(strm, STREAM_DECODER_MEMORY, LZMA_CONCATENATED) == LZMA_OK ? 0
-                                                                                          : -ENOMEM;
+    lzma_mt mt = {
+        .flags = LZMA_CONCATENATED,
+        .threads = (uint32_t)MIN(MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L), 16L),
+        .memlimit_threading = STREAM_DECODER_MEMORY,
+        .memlimit_stop = STREAM_DECODER_MEMORY,
+    };
+    return lzma_stream_decoder_mt(strm, &mt) == LZMA_OK ? 0 : -ENOMEM;
 }
 
 static void xz_end(void *decoder)

@@ -2,8 +2,12 @@
  * create.c - new images: what all formats share (backing file, size, tidying up after a failure).
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,6 +85,41 @@ static Options *effective(const BlockDriver *drv, const Options *o)
     return all;
 }
 
+/*
+ * Options of the file below the image that must be set before it has any content: on some file
+ * systems they do something, on the others nothing is what was asked for.
+ */
+static int take_file_options(const char *filename, Options *o, Error **err)
+{
+    uint64_t hint = 0;
+    bool nocow = false;
+    int ret = options_take_bool(o, "nocow", &nocow, err), flags = 0;
+    struct stat st;
+
+    if (ret == 0)
+        ret = options_take_size(o, "extent_size_hint", &hint, err);
+    if (ret == 0 && hint > UINT32_MAX)
+        ret = error_set(err, -EINVAL, "extent_size_hint is %" PRIu64 ", at most %u are possible",
+                        hint, UINT32_MAX);
+    if (ret < 0 || (!nocow && !hint) || (stat(filename, &st) == 0 && st.st_size > 0))
+        return ret;
+    int fd = open(filename, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return error_set(err, -errno, "Could not create '%s': %s", filename, strerror(errno));
+    if (nocow && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+        flags |= FS_NOCOW_FL;
+        ioctl(fd, FS_IOC_SETFLAGS, &flags);
+    }
+    struct fsxattr attr;
+    if (hint && ioctl(fd, FS_IOC_FSGETXATTR, &attr) == 0) {
+        attr.fsx_xflags |= FS_XFLAG_EXTSIZE;
+        attr.fsx_extsize = (uint32_t)hint;
+        ioctl(fd, FS_IOC_FSSETXATTR, &attr);
+    }
+    close(fd);
+    return 0;
+}
+
 int node_create(const char *filename, const char *format, Options *options, unsigned flags,
                 Options **created, Error **err)
 {
@@ -104,7 +143,9 @@ int node_create(const char *filename, const char *format, Options *options, unsi
     if (ret < 0)
         return ret;
     AUTO_OPTIONS Options *all = effective(drv, o);
-    ret = drv->create(filename, o, err);
+    ret = take_file_options(filename, o, err);
+    if (ret == 0)
+        ret = drv->create(filename, o, err);
     if (ret < 0 && !existed)
         unlink(filename);
     if (ret < 0)

@@ -115,6 +115,9 @@ struct BlockDriver {
      */
     int (*create)(const char *filename, Options *options, Error **err);
 
+    /* See node_measure(); `size` is among the options. Takes the options that it knows. */
+    int (*measure)(Options *options, Node *src, MeasureInfo *info, Error **err);
+
     /* --- the mapping --- */
     int (*extent)(Node *node, uint64_t off, uint64_t len, Extent *ext);
     int (*reserve)(Node *node, uint64_t off, uint64_t len, Extent *place);

@@ -462,6 +462,8 @@ static void file_close(Node *node)
 static const OptionDesc file_create_options[] = {
     { "size", "size", "Virtual disk size", NULL },
     { "preallocation", "str", "Preallocation mode (allowed values: off, falloc, full)", NULL },
+    { "nocow", "bool (on/off)", "Turn off copy-on-write (valid only on btrfs)", NULL },
+    { "extent_size_hint", "size", "Extent size hint for the image file, 0 to disable", NULL },
     { NULL, NULL, NULL, NULL },
 };
 

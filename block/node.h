@@ -197,6 +197,20 @@ bool driver_supports_compression(const char *format);
 /* The i-th registered driver's name, formats first; NULL after the last. */
 const char *driver_name_at(size_t i);
 
+typedef struct MeasureInfo {
+    uint64_t required;        /* bytes of a file that holds the content */
+    uint64_t fully_allocated; /* and of one in which every cluster was written */
+    bool has_bitmaps;         /* both source and new image can have them */
+    uint64_t bitmaps;         /* what copies of the source's bitmaps add to both */
+} MeasureInfo;
+
+/*
+ * How large an image of this format would get that holds the content of `src` or, if that is NULL,
+ * nothing yet. `options` as for node_create() with `size`; consumed. An upper bound: zeros that
+ * the source stores as data are counted, too.
+ */
+int node_measure(const char *format, Options *options, Node *src, MeasureInfo *info, Error **err);
+
 /* The format of a file by its first bytes ("raw" if nothing else fits); name is static. */
 int node_probe(Node *file, const char **format, Error **err);
 

@@ -6,7 +6,9 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
+#include "base/math.h"
 #include "block/driver.h"
 
 typedef struct {
@@ -114,6 +116,20 @@ static int raw_create(const char *filename, Options *options, Error **err)
     return ret < 0 ? ret : node_resize(file, size, (Prealloc)prealloc, true, err);
 }
 
+static int raw_measure(Options *options, Node *src, MeasureInfo *info, Error **err)
+{
+    enum { SECTOR = 512 };
+    uint64_t size = 0;
+    int ret = options_take_size(options, "size", &size, err);
+
+    free(options_take(options, "preallocation")); /* holes count towards a file's length, too */
+    if (ret < 0)
+        return ret;
+    info->required = align_up(src ? node_size(src) : size, SECTOR);
+    info->fully_allocated = info->required;
+    return options_end(options, "raw", err);
+}
+
 const BlockDriver raw_driver = {
     .name = "raw",
     .state_size = sizeof(Raw),
@@ -121,6 +137,7 @@ const BlockDriver raw_driver = {
     .create_options = raw_create_options,
     .open = raw_open,
     .create = raw_create,
+    .measure = raw_measure,
     .extent = raw_extent,
     .preadv = raw_preadv,
     .pwritev = raw_pwritev,

@@ -32,6 +32,9 @@ int cmd_commit(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_create(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+int cmd_dd(int argc, char **argv);
+int cmd_measure(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_io(int argc, char **argv);
 int cmd_map(int argc, char **argv);
@@ -88,6 +91,17 @@ int common_option(Common *common, const Command *cmd, int opt, int *exit_code);
 /* Open the image `name` (options text with --image-opts) or report and return NULL. */
 Node *open_image(const Common *common, const char *name, const char *format, const char *cache,
                  unsigned flags);
+
+/* Show what a snapshot holds: by name or ID, or `snapshot.id=ID,snapshot.name=NAME`. */
+int load_snapshot(Node *node, const char *param, Error **err);
+
+/* Is this `-o` argument a question for the list of options? */
+bool asks_for_help(const char *options);
+/*
+ * Print what `-o` knows when an image of this format is made: with a file name, too, what the file
+ * below it knows. Returns the exit code.
+ */
+int list_create_options(const char *format, const char *filename);
 
 /* Parse a size argument or report; `what` names it. False on error. */
 bool parse_size(const char *text, const char *what, uint64_t *out);

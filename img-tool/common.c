@@ -147,6 +147,25 @@ Node *open_image(const Common *common, const char *name, const char *format, con
     return node;
 }
 
+int load_snapshot(Node *node, const char *param, Error **err)
+{
+    AUTO_OPTIONS Options *o = NULL;
+    const char *name = param;
+
+    if (strncmp(param, "snapshot.", 9) == 0) {
+        o = options_new();
+        int ret = options_parse(o, param, NULL, err);
+        if (ret < 0)
+            return ret;
+        name = options_peek(o, "snapshot.id");
+        if (!name)
+            name = options_peek(o, "snapshot.name");
+        if (!name)
+            return error_set(err, -EINVAL, "'%s' has neither snapshot.id nor snapshot.name", param);
+    }
+    return node_snapshot_load(node, name, err);
+}
+
 bool parse_size(const char *text, const char *what, uint64_t *out)
 {
     Error *err = NULL;

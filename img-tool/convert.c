@@ -118,26 +118,6 @@ static int check_arguments(Convert *c)
 
 /* ---- source and target ---- */
 
-/* A snapshot by name or ID, or `snapshot.id=ID,snapshot.name=NAME`. */
-static int load_snapshot(Node *node, const char *param, Error **err)
-{
-    AUTO_OPTIONS Options *o = NULL;
-    const char *name = param;
-
-    if (strncmp(param, "snapshot.", 9) == 0) {
-        o = options_new();
-        int ret = options_parse(o, param, NULL, err);
-        if (ret < 0)
-            return ret;
-        name = options_peek(o, "snapshot.id");
-        if (!name)
-            name = options_peek(o, "snapshot.name");
-        if (!name)
-            return error_set(err, -EINVAL, "'%s' has neither snapshot.id nor snapshot.name", param);
-    }
-    return node_snapshot_load(node, name, err);
-}
-
 static int open_sources(Convert *c, char **names, size_t n)
 {
     Error *err = NULL;

@@ -3,26 +3,77 @@
  */
 #include "img-tool/cmd.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-static int list_options(const char *format)
-{
-    const OptionDesc *desc = driver_create_options(format);
+enum { MAX_LISTED = 128 };
 
-    if (!desc) {
-        complain("format '%s' cannot be created", format);
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const OptionDesc *const *)a)->name, (*(const OptionDesc *const *)b)->name);
+}
+
+static void print_option(const OptionDesc *o)
+{
+    char label[64];
+
+    snprintf(label, sizeof(label), "%s=<%s>", o->name,
+             strcmp(o->type, "bool") == 0  ? "bool (on/off)"
+             : strcmp(o->type, "int") == 0 ? "num"
+                                           : o->type);
+    printf("  %-22s - %s\n", label, o->help);
+}
+
+static void add_options(const OptionDesc **list, size_t *n, const OptionDesc *more)
+{
+    for (; more && more->name && *n < MAX_LISTED; more++) {
+        size_t i = 0;
+
+        while (i < *n && strcmp(list[i]->name, more->name) != 0)
+            i++;
+        if (i == *n)
+            list[(*n)++] = more;
+    }
+}
+
+bool asks_for_help(const char *options)
+{
+    size_t len;
+
+    for (const char *p = options; *p; p += len + (p[len] == ',')) {
+        len = strcspn(p, ",");
+        if ((len == 4 && strncmp(p, "help", 4) == 0) || (len == 1 && *p == '?'))
+            return true;
+    }
+    return false;
+}
+
+int list_create_options(const char *format, const char *filename)
+{
+    const OptionDesc *list[MAX_LISTED];
+    size_t n = 0;
+
+    if (!driver_exists(format)) {
+        complain("unknown file format '%s'", format);
         return 1;
     }
-    printf("Supported %s options:\n", format);
-    for (; desc->name; desc++) {
-        char label[64];
-
-        snprintf(label, sizeof(label), "%s=<%s>", desc->name,
-                 strcmp(desc->type, "bool") == 0  ? "bool (on/off)"
-                 : strcmp(desc->type, "int") == 0 ? "num"
-                                                  : desc->type);
-        printf("  %-22s - %s\n", label, desc->help);
+    if (!driver_create_options(format)) {
+        complain("format driver '%s' does not support image creation", format);
+        return 1;
     }
+    add_options(list, &n, driver_create_options(format));
+    if (filename)
+        add_options(list, &n, driver_create_options("file"));
+    qsort(list, n, sizeof(*list), by_name);
+    if (filename)
+        puts("Supported options:");
+    else
+        printf("Supported %s options:\n", format);
+    for (size_t i = 0; i < n; i++)
+        print_option(list[i]);
+    if (!filename)
+        puts("\nThe protocol level may support further options.\n"
+             "Specify the target filename to include those options.");
     return 0;
 }
 
@@ -51,16 +102,20 @@ int cmd_create(int argc, char **argv)
     Common common = { .format = "raw" };
     unsigned flags = 0;
     Error *err = NULL;
+    bool help = false;
     int opt, code, ret;
 
-    while ((opt = getopt_long(argc, argv, "hf:b:F:uo:q", long_options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "hf:b:B:F:uo:q", long_options, NULL)) != -1) {
         switch (opt) {
         case 'b': options_set(options, "backing_file", optarg); break;
+        case 'B':
         case 'F': options_set(options, "backing_fmt", optarg); break;
         case 'u': flags |= CREATE_UNSAFE; break;
         case 'o':
-            if (strcmp(optarg, "help") == 0 || strcmp(optarg, "?") == 0)
-                return list_options(common.format);
+            if (asks_for_help(optarg)) {
+                help = true;
+                break;
+            }
             ret = options_parse(options, optarg, NULL, &err);
             if (ret < 0)
                 return fail(err, ret);
@@ -71,6 +126,8 @@ int cmd_create(int argc, char **argv)
                 return ret < 0 ? code : usage_error(cmd, "unknown option");
         }
     }
+    if (help)
+        return list_create_options(common.format, optind < argc ? argv[optind] : NULL);
     if (optind == argc)
         return usage_error(cmd, "no file name is given");
     if (argc - optind > 2)

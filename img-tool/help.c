@@ -62,6 +62,13 @@ const Command commands[] = {
       "With -b the image is an overlay: it holds only what is written to it from now on. '-o help' "
       "lists the "
       "options of a format." },
+    { "dd", cmd_dd,
+      "[--image-opts] [-U] [-q] [-p] [-f fmt] [-O output_fmt] [-t cache] [-T src_cache] "
+      "[bs=block_size] [count=blocks] [skip=blocks] [seek=blocks] [conv=list] if=input of=output",
+      "copy a part of an image into a new one",
+      "The new image is as large as the part that is copied, after seek blocks of zeros. conv is a "
+      "list of: notrunc, write into the image that exists; noerror, what cannot be read is taken "
+      "as zeros; fsync or fdatasync, which are always done." },
     { "info", cmd_info, "[--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] filename",
       "show what an image is", NULL },
     { "io", cmd_io,
@@ -74,6 +81,13 @@ const Command commands[] = {
       "[--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] [--output=ofmt] [-U] "
       "filename",
       "show where the data of an image lies", NULL },
+    { "measure", cmd_measure,
+      "[--output=ofmt] [-O output_fmt] [-o options] [--size N | [--object objectdef] "
+      "[--image-opts] [-f fmt] [-U] [-l snapshot_param] filename]",
+      "tell how much space a new image would need",
+      "Either for an empty image of --size bytes or for what an image holds. The required size is "
+      "an upper bound for what convert makes without compression; the fully allocated size is "
+      "that of an image in which everything was written." },
     { "rebase", cmd_rebase,
       "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [--progress=json] [-u] -b "
       "backing_file [-F "
@@ -147,6 +161,15 @@ static const OptionHelp option_help[] = {
     { "amend", "--force", "", "make changes that may make the image unusable" },
     { NULL, "-o", " options", "options of the new image, name=value,...; 'help' lists them" },
     { "convert", "-l", " snapshot_param", "copy what this snapshot holds" },
+    { "measure", "-l", " snapshot_param", "measure what this snapshot holds" },
+    { NULL, "--size", " N", "size of the virtual disk" },
+    { NULL, "bs", "=block_size", "bytes of a block (default: 512)" },
+    { NULL, "count", "=blocks", "copy no more than this" },
+    { NULL, "skip", "=blocks", "leave this out at the start of the input" },
+    { NULL, "seek", "=blocks", "leave this free at the start of the output" },
+    { NULL, "conv", "=list", "notrunc, noerror, fsync, fdatasync" },
+    { NULL, "if", "=input", "the image that is read" },
+    { NULL, "of", "=output", "the image that is made" },
     { "snapshot", "-l", "", "list the snapshots (default)" },
     { "snapshot", "-a", " snapshot", "go back to this snapshot" },
     { "snapshot", "-c", " snapshot", "take a snapshot" },

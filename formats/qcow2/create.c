@@ -51,7 +51,6 @@ static int refuse_unsupported(Options *o, Error **err)
     for (size_t i = 0; i < ARRAY_LEN(texts) && ret == 0; i++)
         if (options_has(o, texts[i]))
             ret = error_set(err, -ENOTSUP, "option '%s' is not supported", texts[i]);
-    free(options_take(o, "nocow"));
     return ret;
 }
 
@@ -237,6 +236,27 @@ int qcow2_create(const char *filename, Options *options, Error **err)
         ret = check_plan(&p, err);
     if (ret == 0)
         ret = create_image(filename, &p, err);
+    free(p.backing_file);
+    free(p.backing_format);
+    return ret;
+}
+
+int qcow2_shape(Options *options, Qcow2Shape *shape, Error **err)
+{
+    Plan p = { .cluster_size = 65536, .refcount_bits = 16, .compat = 2 };
+    int ret = take_options(&p, options, err);
+
+    if (ret == 0)
+        ret = check_plan(&p, err);
+    *shape = (Qcow2Shape) {
+        .size = p.size,
+        .cluster = p.cluster_size,
+        .refcount_bits = p.refcount_bits,
+        .entry = 8,
+        .v3 = p.compat >= 2,
+        .all_data = p.prealloc == PREALLOC_FALLOC || p.prealloc == PREALLOC_FULL,
+        .overlay = p.backing_file != NULL,
+    };
     free(p.backing_file);
     free(p.backing_format);
     return ret;

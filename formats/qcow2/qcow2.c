@@ -7,6 +7,7 @@
  *     cache.c     tables in memory            commit.c    their way to disk
  *     meta.c      where metadata lies         pack.c      compression
  *     create.c    create, resize, amend       bitmap*.c   dirty bitmaps
+ *     measure.c   how large an image would get
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -179,6 +180,7 @@ const BlockDriver qcow2_driver = {
     .open = qcow2_open,
     .close = qcow2_close,
     .create = qcow2_create,
+    .measure = qcow2_measure,
     .extent = map_extent,
     .reserve = map_reserve,
     .publish = map_publish,

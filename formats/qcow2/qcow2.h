@@ -309,6 +309,18 @@ int qcow2_check(Node *node, unsigned fix, CheckReport *report, void *opaque, Che
 
 /* create.c */
 extern const OptionDesc qcow2_create_options[];
+/* What the options of a new image come to, without making it. */
+typedef struct Qcow2Shape {
+    uint64_t size, cluster, refcount_bits;
+    uint32_t entry;  /* bytes of an L2 entry */
+    uint64_t crypto; /* bytes of the encryption header, whole clusters */
+    bool v3;
+    bool all_data; /* preallocated with data clusters */
+    bool overlay;  /* has a backing file */
+} Qcow2Shape;
+int qcow2_shape(Options *options, Qcow2Shape *shape, Error **err);
+int qcow2_measure(Options *options, Node *src, MeasureInfo *info, Error **err);
+
 int qcow2_create(const char *filename, Options *options, Error **err);
 int qcow2_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err);
 int qcow2_change_backing(Node *node, const char *file, const char *format, Error **err);

@@ -23,26 +23,38 @@
 
 #include "base/iov.h"
 #include "base/math.h"
-#include "block/node.h"
+#include "block/bitmap.h"
 #include "block/writelog.h"
 
-enum { SECTOR = 512, SECTORS = 1200, DISK = SECTORS * SECTOR, OPS = 90, MAX_SNAPS = 4 };
+enum {
+    SECTOR = 512,
+    SECTORS = 1200,
+    DISK = SECTORS * SECTOR,
+    OPS = 90,
+    MAX_SNAPS = 4,
+    MAX_MAPS = 3
+};
 
 typedef struct {
     const char *what, *options;
     bool backing, snapshots;
     bool packed;  /* compressed writes, too; clusters of 1k */
     bool resizes; /* the end comes and goes */
+    bool bitmaps; /* dirty bitmaps are added, cleared, merged, removed; always of 512 bytes */
 } Case;
 
 static const Case cases[] = {
-    { "512 byte clusters", "cluster_size=512", false, false, false, false },
-    { "overlay", "cluster_size=4k", true, false, false, true },
-    { "64 bit counts, snapshots", "cluster_size=512,refcount_bits=64", false, true, false, false },
-    { "snapshots of an overlay", "cluster_size=1k,refcount_bits=8", true, true, true, false },
-    { "version 2", "cluster_size=1k,compat=0.10", false, true, true, false },
-    { "lazy refcounts", "cluster_size=1k,lazy_refcounts=on", true, true, true, false },
-    { "compressed", "cluster_size=1k", false, false, true, true },
+    { "512 byte clusters", "cluster_size=512", false, false, false, false, false },
+    { "overlay", "cluster_size=4k", true, false, false, true, false },
+    { "64 bit counts, snapshots", "cluster_size=512,refcount_bits=64", false, true, false, false,
+      false },
+    { "snapshots of an overlay", "cluster_size=1k,refcount_bits=8", true, true, true, false,
+      false },
+    { "version 2", "cluster_size=1k,compat=0.10", false, true, true, false, false },
+    { "lazy refcounts", "cluster_size=1k,lazy_refcounts=on", true, true, true, false, false },
+    { "compressed", "cluster_size=1k", false, false, true, true, false },
+    { "bitmaps", "cluster_size=512", false, false, false, false, true },
+    { "bitmaps, resizes", "cluster_size=512", false, true, false, true, true },
 };
 
 /* A sector's content is one number, repeated; 0 is zeros, 1 the backing file. */
@@ -52,6 +64,8 @@ typedef struct {
     size_t log_end; /* bytes of the log when the operation had returned */
     bool flush;
     Value now[SECTORS];    /* the disk after it */
+    int kept;              /* sectors that a resize left in place; 0: there was none */
+    int base[MAX_MAPS];    /* since which operation each bitmap has all changes; 0: there is none */
     bool touched[SECTORS]; /* the operation may have changed the sector, in parts or whole */
 } Op;
 
@@ -191,10 +205,35 @@ static void do_resize(Run *r, Op *op)
     int first = SECTORS - 1 - rnd(SECTORS / 2);
     Error *err = NULL;
 
+    op->kept = first;
+
     for (int i = first; i < SECTORS; i++)
         op->touched[i] = true;
     ok(node_resize(r->node, (uint64_t)first * SECTOR, PREALLOC_OFF, true, &err), err, "shrink");
     ok(node_resize(r->node, DISK, PREALLOC_OFF, true, &err), err, "grow");
+}
+
+/* Merging stores what all bitmaps have recorded: they are good on disk then. */
+static void do_bitmap(Run *r, Op *op, Value id)
+{
+    int which = rnd(MAX_MAPS), other = rnd(MAX_MAPS), *base = &op->base[which];
+    char name[8], source[8];
+    Error *err = NULL;
+
+    snprintf(name, sizeof(name), "b%d", which);
+    snprintf(source, sizeof(source), "b%d", other);
+    if (*base == 0) {
+        ok(node_bitmap_add(r->node, name, SECTOR, true, &err), err, "add");
+        *base = (int)id - 1;
+    } else if (rnd(4) == 0) {
+        ok(node_bitmap_remove(r->node, name, &err), err, "remove");
+        *base = 0;
+    } else if (rnd(3) == 0) {
+        ok(node_bitmap_clear(r->node, name, &err), err, "clear");
+        *base = (int)id - 1;
+    } else if (op->base[other]) {
+        ok(node_bitmap_merge(r->node, name, r->node, source, &err), err, "merge");
+    }
 }
 
 static void do_op(Run *r, Op *op, Value id)
@@ -202,7 +241,10 @@ static void do_op(Run *r, Op *op, Value id)
     struct stat st;
     int kind = rnd(10);
 
-    if (kind == 0) {
+    memcpy(op->base, op[-1].base, sizeof(op->base));
+    if (r->c->bitmaps && rnd(4) == 0) {
+        do_bitmap(r, op, id);
+    } else if (kind == 0) {
         ok(node_flush(r->node), NULL, "flush");
         op->flush = true;
     } else if (kind == 1 && r->c->snapshots) {
@@ -372,6 +414,51 @@ static void check_snapshots(const Run *r)
     node_unref(node);
 }
 
+/*
+ * A bitmap that is not marked as inconsistent has all that changed since it was made or cleared,
+ * as far as it reached the disk.
+ */
+static void check_bitmap(const Run *r, Node *node, int which, size_t cut)
+{
+    int running = 0;
+    Value found[SECTORS];
+    BitmapInfo info;
+    char name[8];
+
+    while (running + 1 < r->op_count && r->ops[running].log_end < cut)
+        running++;
+    int base = r->ops[running].base[which];
+    snprintf(name, sizeof(name), "b%d", which);
+    if (base == 0 || node_bitmap_find(node, name, &info, NULL) < 0 || info.inconsistent)
+        return;
+    read_disk(node, found, "read for the bitmap");
+    int end = SECTORS; /* what was cut off and grown again is no change */
+    for (int i = base; i <= running; i++)
+        end = r->ops[i].kept ? MIN(end, r->ops[i].kept) : end;
+    for (int s = 0; s < end && (uint64_t)s * SECTOR < node_size(node); s++) {
+        uint64_t run;
+        bool dirty;
+
+        ok(node_bitmap_extent(node, name, (uint64_t)s * SECTOR, SECTOR, &dirty, &run), NULL,
+           "bitmap after crash");
+        if (found[s] != r->ops[base].now[s] && !dirty)
+            fail_msg("seed %u, %s: cut at %zu: %s has lost the change of sector %d", seed,
+                     r->c->what, cut, name, s);
+    }
+}
+
+static void check_bitmaps(const Run *r, size_t cut)
+{
+    Error *err = NULL;
+    Node *node;
+
+    ok(node_open(r->crash, "qcow2", NULL, OPEN_RDWR | OPEN_NO_FLUSH, &node, &err), err,
+       "open for bitmaps");
+    for (int i = 0; i < MAX_MAPS; i++)
+        check_bitmap(r, node, i, cut);
+    node_unref(node);
+}
+
 /* A flag that is missing only makes a write copy needlessly; a crash between count and flag leaves
  * it */
 static void print_line(void *opaque, const char *line)
@@ -426,6 +513,8 @@ static void survive(const Run *r, const Disk *d, size_t cut)
     node_unref(node);
     if (r->c->snapshots)
         check_snapshots(r);
+    if (r->c->bitmaps)
+        check_bitmaps(r, cut);
     repair(r, cut);
 }
 

@@ -147,6 +147,29 @@ static int run(const Job *job)
     return act_all(node, source ? source : node, job);
 }
 
+/* ---- for convert --------------------------------------------------------------------------- */
+
+int check_bitmaps(Node *to, Node *from, bool skip_broken)
+{
+    Error *err = NULL;
+    int ret = node_bitmaps_copyable(to, from, skip_broken, &err);
+
+    return ret < 0 ? fail(err, ret) : 0;
+}
+
+static void say_skipped(const char *name)
+{
+    complain("warning: Skipping inconsistent bitmap '%s'", name);
+}
+
+int copy_bitmaps(Node *to, Node *from, bool skip_broken)
+{
+    Error *err = NULL;
+    int ret = node_bitmaps_copy(to, from, skip_broken, say_skipped, &err);
+
+    return ret < 0 ? fail(err, ret) : 0;
+}
+
 /* ---- the command line ---------------------------------------------------------------------- */
 
 static int check_job(const Command *cmd, const Job *job, int names)

@@ -124,4 +124,11 @@ int progress_option(const char *text);
 
 void print_snapshot_table(const SnapshotInfo *list, size_t count);
 
+/*
+ * bitmap.c: copy all dirty bitmaps to an image of the same content (convert --bitmaps); can that
+ * work? 0, or 1 with a message.
+ */
+int check_bitmaps(Node *to, Node *from, bool skip_broken);
+int copy_bitmaps(Node *to, Node *from, bool skip_broken);
+
 #endif

@@ -20,6 +20,7 @@ typedef struct Convert {
     const char *target_format, *target, *snapshot;
     const char *backing_file;
     Options *options; /* of the target */
+    bool bitmaps, skip_broken_bitmaps;
     bool target_image_opts, existing, made, target_is_zero, compressed, out_of_order, salvage;
     uint64_t sparse, workers;
     Node *sources[MAX_SOURCES];
@@ -63,7 +64,7 @@ static int target_options(Convert *c, const char *text)
     return ret < 0 ? fail(err, ret) : 0;
 }
 
-enum { OPT_TARGET_IS_ZERO = OPT_COMMAND, OPT_SALVAGE };
+enum { OPT_TARGET_IS_ZERO = OPT_COMMAND, OPT_SALVAGE, OPT_BITMAPS, OPT_SKIP_BROKEN };
 
 /* 0: done, 1: report as exit code 1, -1: not convert's own option. */
 static int own_option(Convert *c, int opt)
@@ -85,6 +86,8 @@ static int own_option(Convert *c, int opt)
     case 'W': c->out_of_order = true; return 0;
     case OPT_TARGET_IS_ZERO: c->target_is_zero = true; return 0;
     case OPT_TARGET_IMAGE_OPTS: c->target_image_opts = true; return 0;
+    case OPT_BITMAPS: c->bitmaps = true; return 0;
+    case OPT_SKIP_BROKEN: c->skip_broken_bitmaps = true; return 0;
     case OPT_SALVAGE: c->salvage = true; return 0;
     default: return -1;
     }
@@ -105,6 +108,8 @@ static int check_arguments(Convert *c)
         return usage_error(c->cmd, "--target-is-zero needs -n");
     if (c->target_is_zero && c->backing_file)
         return usage_error(c->cmd, "a target with a backing file does not read as zeros");
+    if (c->skip_broken_bitmaps && !c->bitmaps)
+        return usage_error(c->cmd, "Use of --skip-broken-bitmaps requires --bitmaps");
     if (!c->target_image_opts && !driver_exists(c->target_format)) {
         complain("unknown file format '%s'", c->target_format);
         return 1;
@@ -124,6 +129,8 @@ static int open_sources(Convert *c, char **names, size_t n)
 
     if (n > MAX_SOURCES)
         return usage_error(c->cmd, "more than %d source images", MAX_SOURCES);
+    if (n > 1 && c->bitmaps)
+        return usage_error(c->cmd, "Copying bitmaps only possible with single source");
     if (n > 1 && c->snapshot)
         return usage_error(c->cmd, "a snapshot can be taken from one source image only");
     for (size_t i = 0; i < n; i++) {
@@ -172,6 +179,8 @@ static int open_target(Convert *c)
     c->dst = open_image(&common, c->target, c->target_image_opts ? NULL : c->target_format, cache,
                         OPEN_RDWR | OPEN_UNMAP | (c->backing_file ? 0 : OPEN_NO_BACKING));
     if (!c->dst)
+        return 1;
+    if (c->bitmaps && check_bitmaps(c->dst, c->sources[0], c->skip_broken_bitmaps) != 0)
         return 1;
     if (node_size(c->dst) < c->total) {
         complain("%s: %" PRIu64 " bytes are too few for the source's %" PRIu64, c->target,
@@ -237,6 +246,8 @@ static int run(Convert *c)
     int code = open_target(c);
     if (code == 0)
         code = copy_sources(c, &progress);
+    if (code == 0 && c->bitmaps)
+        code = copy_bitmaps(c->dst, c->sources[0], c->skip_broken_bitmaps);
     if (code != 0)
         progress.cancel = true;
     progress_hide(&progress);
@@ -263,6 +274,8 @@ static const struct option long_options[] = {
     { "target-image-opts", no_argument, NULL, OPT_TARGET_IMAGE_OPTS },
     { "target-is-zero", no_argument, NULL, OPT_TARGET_IS_ZERO },
     { "salvage", no_argument, NULL, OPT_SALVAGE },
+    { "bitmaps", no_argument, NULL, OPT_BITMAPS },
+    { "skip-broken-bitmaps", no_argument, NULL, OPT_SKIP_BROKEN },
     { 0 },
 };
 

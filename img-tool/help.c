@@ -50,7 +50,8 @@ const Command commands[] = {
       "fmt] [-t cache] "
       "[-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l "
       "snapshot_param] "
-      "[-S sparse_size] [-m workers] [-W] [--salvage] filename [filename2 [...]] output_filename",
+      "[-S sparse_size] [-m workers] [-W] [--salvage] [--bitmaps [--skip-broken-bitmaps]] filename "
+      "[filename2 [...]] output_filename",
       "copy an image, or several one after the other, into a new one of any format",
       "-c compresses; -n writes into an image that exists; -S sets the shortest run of zeros that "
       "is "
@@ -182,6 +183,8 @@ static const OptionHelp option_help[] = {
       "number of requests at a time, 1 to 16 (default: 4; to compress, more on many processors)" },
     { "convert", "-S", " sparse_size",
       "shortest run of zeros that is left out (default: 4k); 0: all are written" },
+    { NULL, "--bitmaps", "", "copy the dirty bitmaps, too" },
+    { NULL, "--skip-broken-bitmaps", "", "leave out those that are inconsistent" },
     { NULL, "--salvage", "", "what cannot be read is taken as zeros" },
     { "check", "-r", " leaks|all", "repair leaks only, or everything" },
     { "commit", "-d", "", "do not empty the overlay afterwards" },

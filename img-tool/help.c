@@ -16,6 +16,14 @@ const Command commands[] = {
       "change the options of an image that exists",
       "'-o help' lists what can be changed. --force allows changes that may make the image "
       "unusable." },
+    { "bench", cmd_bench,
+      "[--image-opts] [-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] "
+      "[-n] [--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] "
+      "[-t cache] [-w] [-U] [--random [--seed=N]] [--read-percent=N] [--latency] "
+      "[--output=ofmt] filename",
+      "measure how many requests an image takes",
+      "Sends count requests (default: 75000) of buffer_size bytes (4096), depth of them (64) at a "
+      "time, one after the other through the image or at random places." },
     { "bitmap", cmd_bitmap,
       "(--merge=source | --add | --remove | --clear | --enable | --disable | --list)... [-b "
       "source_file [-F source_fmt]] [-g granularity] [--image-opts | -f fmt] [--output=ofmt] [-U] "
@@ -163,6 +171,21 @@ static const OptionHelp option_help[] = {
     { NULL, "-o", " options", "options of the new image, name=value,...; 'help' lists them" },
     { "convert", "-l", " snapshot_param", "copy what this snapshot holds" },
     { "measure", "-l", " snapshot_param", "measure what this snapshot holds" },
+    { "bench", "-c", " count", "number of requests (default: 75000)" },
+    { "bench", "-d", " depth", "so many requests at a time (default: 64)" },
+    { NULL, "--flush-interval", "=flush_interval", "flush after so many writes" },
+    { "bench", "-i", " aio", "threads, native or io_uring; all mean threads of this program" },
+    { "bench", "-n", "", "same as -t none" },
+    { NULL, "--no-drain", "", "flush while other requests are in flight" },
+    { "bench", "-o", " offset", "where the first request is made (default: 0)" },
+    { NULL, "--pattern", "=pattern", "the byte that is written (default: 0)" },
+    { "bench", "-s", " buffer_size", "bytes of a request (default: 4096)" },
+    { "bench", "-S", " step_size", "from one request to the next (default: buffer_size)" },
+    { "bench", "-w", "", "write; otherwise, read" },
+    { NULL, "--random", "", "requests at random places instead of one after the other" },
+    { NULL, "--seed", "=N", "other random places" },
+    { NULL, "--read-percent", "=N", "with -w: so many of a hundred requests are reads" },
+    { NULL, "--latency", "", "print percentiles of the time that a request takes" },
     { NULL, "--size", " N", "size of the virtual disk" },
     { NULL, "bs", "=block_size", "bytes of a block (default: 512)" },
     { NULL, "count", "=blocks", "copy no more than this" },

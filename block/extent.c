@@ -61,7 +61,7 @@ static int look_below(Extent *ext)
 {
     Extent below;
 
-    if (ext->kind != EXTENT_DATA || (!ext->file->driver->extent && !ext->file->driver->is_filter))
+    if (ext->kind != EXTENT_DATA || !ext->file || (!ext->file->driver->extent && !ext->file->driver->is_filter))
         return 0;
     int ret = node_extent(ext->file, ext->pos, ext->len, &below);
     if (ret == 0) {

@@ -426,20 +426,48 @@ static int file_identify(Node *node, Error **err)
     return 0;
 }
 
+/* One way of asynchronous I/O is enough here, and nobody migrates a machine: taken, not used. */
+static int take_unused_options(Options *options, Error **err)
+{
+    static const char *const aio[] = { "threads", "native", "io_uring", NULL };
+    static const char *const flags[] = { "drop-cache", "x-check-cache-dropped" };
+    bool flag;
+    int mode, ret = options_take_enum(options, "aio", aio, &mode, err);
+
+    for (size_t i = 0; i < ARRAY_LEN(flags) && ret == 0; i++)
+        ret = options_take_bool(options, flags[i], &flag, err);
+    return ret;
+}
+
+/* The descriptor plus one, 0: not opened. With auto-read-only, what may not be written is read. */
+static int open_fd(Node *node)
+{
+    int flags = O_CLOEXEC | (node->flags & OPEN_DIRECT ? O_DIRECT : 0);
+    int fd = open(node->filename, flags | (node->writable ? O_RDWR : O_RDONLY));
+
+    if (fd < 0 && node->writable && node->flags & OPEN_AUTO_READ_ONLY &&
+        (errno == EACCES || errno == EROFS || errno == EPERM)) {
+        node->writable = false;
+        fd = open(node->filename, flags | O_RDONLY);
+    }
+    return fd + 1;
+}
+
 static int file_open(Node *node, Options *options, Error **err)
 {
     static const char *const locking[] = { "off", "auto", "on", NULL };
     File *f = node->state;
-    int mode = node->writable ? O_RDWR : O_RDONLY, lock = 1;
-    int ret = options_take_enum(options, "locking", locking, &lock, err);
+    int lock = 1, ret = options_take_enum(options, "locking", locking, &lock, err);
 
+    if (ret == 0)
+        ret = take_unused_options(options, err);
     if (ret < 0)
         return ret;
     if (!node->filename || !*node->filename)
         return error_set(err, -EINVAL, "there is no file name");
     pthread_mutex_init(&f->seek_lock, NULL);
     f->direct = node->flags & OPEN_DIRECT;
-    f->fd = open(node->filename, mode | O_CLOEXEC | (f->direct ? O_DIRECT : 0)) + 1;
+    f->fd = open_fd(node);
     if (f->fd == 0 && errno == EINVAL && f->direct)
         return error_set(err, -EINVAL,
                          "its file system does not do O_DIRECT (cache modes none and directsync)");
@@ -518,3 +546,43 @@ const BlockDriver file_driver = {
     .disk_size = file_disk_size,
     .resize = file_resize,
 };
+
+/* ---- devices by name ------------------------------------------------------------------------- */
+
+static int device_open(Node *node, Options *options, Error **err)
+{
+    int ret = file_open(node, options, err);
+
+    if (ret == 0 && node->zero_init)
+        ret = error_set(err, -EINVAL, "is a regular file, not a device");
+    return ret;
+}
+
+/* "host_device:/dev/..." */
+static int device_parse_name(const char *name, Options *options, Error **err)
+{
+    (void)err;
+    options_set(options, "filename", strchr(name, ':') + 1);
+    return 0;
+}
+
+#define DEVICE_DRIVER(id, text)                                                                    \
+    const BlockDriver id = {                                                                       \
+        .name = text,                                                                              \
+        .state_size = sizeof(File),                                                                \
+        .is_protocol = true,                                                                       \
+        .parse_name = device_parse_name,                                                           \
+        .open = device_open,                                                                       \
+        .close = file_close,                                                                       \
+        .extent = file_extent,                                                                     \
+        .preadv = file_preadv,                                                                     \
+        .pwritev = file_pwritev,                                                                   \
+        .pwrite_zeroes = file_pwrite_zeroes,                                                       \
+        .discard = file_discard,                                                                   \
+        .flush = file_flush,                                                                       \
+        .disk_size = file_disk_size,                                                               \
+        .resize = file_resize,                                                                     \
+    }
+
+DEVICE_DRIVER(host_device_driver, "host_device");
+DEVICE_DRIVER(host_cdrom_driver, "host_cdrom");

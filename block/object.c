@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "block/throttle.h"
 
-const ObjectType *const object_types[] = { &secret_type, NULL };
+const ObjectType *const object_types[] = { &secret_type, &throttle_group_type, NULL };
 
 typedef struct Object {
     const ObjectType *type;

@@ -26,7 +26,7 @@ static int open_any(const char *filename, const char *format, Options *options, 
 
 int node_probe(Node *file, const char **format, Error **err)
 {
-    uint8_t buf[PROBE_BYTES];
+    uint8_t buf[PROBE_BYTES] = { 0 };
     int best = 0, ret = node_pread(file, buf, sizeof(buf), 0);
 
     if (ret < 0)
@@ -332,7 +332,8 @@ static int choose_driver(const char *filename, const char *format, Options *opti
     *file = NULL;
     if (!name) {
         Node probe = { .driver = driver_find("raw"), .flags = flags };
-        int ret = open_child(&probe, filename, options, err);
+        AUTO_FREE char *own = filename ? NULL : options_take(options, "filename");
+        int ret = open_child(&probe, own ? own : filename, options, err);
 
         if (ret == 0)
             ret = probe_unpacked(&probe.file, flags, &name, err);

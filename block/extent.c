@@ -61,7 +61,8 @@ static int look_below(Extent *ext)
 {
     Extent below;
 
-    if (ext->kind != EXTENT_DATA || !ext->file || (!ext->file->driver->extent && !ext->file->driver->is_filter))
+    if (ext->kind != EXTENT_DATA || !ext->file ||
+        (!ext->file->driver->extent && !ext->file->driver->is_filter))
         return 0;
     int ret = node_extent(ext->file, ext->pos, ext->len, &below);
     if (ret == 0) {
@@ -93,7 +94,8 @@ int node_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
     }
     if (ret < 0)
         return ret;
-    ext->zero = ext->kind == EXTENT_ZERO;
+    if (!node->driver->is_protocol || ext->kind == EXTENT_ZERO)
+        ext->zero = ext->kind == EXTENT_ZERO;
     if (node->sealed) { /* nobody else can use the bytes at `pos`, and zeros there are not zeros */
         ext->has_pos = false;
         ext->file = NULL;

@@ -147,10 +147,11 @@ typedef struct Extent {
     uint64_t pos;        /* valid if has_pos */
     uint32_t packed_len; /* EXTENT_PACKED */
     bool has_pos;
-    bool zero;      /* reads as zeros: always for ZERO; HOLE with nothing below; DATA in a hole */
-    bool shared;    /* DATA that must be copied before it is written (a snapshot has it too) */
-    bool kept;      /* reserve(): the range had this space already */
-    bool fresh;     /* reserve(): the new space is known to read as zeros */
+    bool zero;   /* reads as zeros: always for ZERO; HOLE with nothing below; DATA in a hole */
+    bool unused; /* DATA of which the server says that no space is used; to be read all the same */
+    bool shared; /* DATA that must be copied before it is written (a snapshot has it too) */
+    bool kept;   /* reserve(): the range had this space already */
+    bool fresh;  /* reserve(): the new space is known to read as zeros */
     unsigned depth; /* chain queries: 0 is the node asked, 1 its backing file, ... */
     Node *node;     /* whose answer it is (borrowed) */
     Node *file;     /* what `pos` is a position in (borrowed); NULL without has_pos */

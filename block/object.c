@@ -8,9 +8,12 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "block/nbd/tls.h"
 #include "block/throttle.h"
 
-const ObjectType *const object_types[] = { &secret_type, &throttle_group_type, NULL };
+const ObjectType *const object_types[] = {
+    &secret_type, &throttle_group_type, &tls_x509_type, &tls_psk_type, &tls_anon_type, NULL,
+};
 
 typedef struct Object {
     const ObjectType *type;

@@ -25,11 +25,9 @@ static unsigned hole_depth(Node *node, uint64_t off)
 
 /* A hole of the file below an allocated cluster reads as zeros but is data of the image all the
  * same. */
-static bool is_data(const Extent *ext, bool zero)
+static bool is_data(const Extent *ext)
 {
-    bool allocated = ext->kind == EXTENT_DATA || ext->kind == EXTENT_PACKED;
-
-    return allocated && (!zero || strcmp(node_format(ext->node), "raw") != 0);
+    return (ext->kind == EXTENT_DATA || ext->kind == EXTENT_PACKED) && !ext->unused;
 }
 
 static Entry entry_of(Node *top, const Extent *ext, uint64_t start)
@@ -40,10 +38,10 @@ static Entry entry_of(Node *top, const Extent *ext, uint64_t start)
         .start = start,
         .len = ext->len,
         .depth = ext->kind == EXTENT_HOLE ? hole_depth(top, start) : ext->depth,
-        .present = ext->kind != EXTENT_HOLE,
+        .present = ext->kind != EXTENT_HOLE && (zero || !ext->unused),
         .zero = zero,
-        .data = is_data(ext, zero),
-        .has_offset = ext->has_pos && ext->kind != EXTENT_PACKED,
+        .data = is_data(ext),
+        .has_offset = ext->has_pos && ext->kind != EXTENT_PACKED && (zero || !ext->unused),
         .offset = ext->pos,
         .filename = ext->file && ext->has_pos ? node_filename(ext->file) : NULL,
     };

@@ -36,7 +36,7 @@ static int check_backing(const char *filename, Options *o, unsigned flags, Error
         return 0;
     if (fmt && !driver_find(fmt))
         return error_set(err, -EINVAL, "there is no format '%s' for the backing file", fmt);
-    if (flags & CREATE_UNSAFE && options_has(o, "size"))
+    if (flags & CREATE_UNSAFE)
         return 0;
     AUTO_FREE char *path = path_resolve(filename, name);
     if (!fmt)
@@ -71,6 +71,12 @@ static void set_effective(Options *all, const OptionDesc *d, const char *value)
         options_set(all, d->name, value);
 }
 
+/* Of the file below: any image may be made with them. */
+static const OptionDesc file_options[] = {
+    { "nocow", "bool", NULL, NULL },
+    { "extent_size_hint", "size", NULL, NULL },
+};
+
 /* All options in the table's order, with what holds if nothing was said. */
 static Options *effective(const BlockDriver *drv, const Options *o)
 {
@@ -81,6 +87,12 @@ static Options *effective(const BlockDriver *drv, const Options *o)
 
         if (value || d->fallback)
             set_effective(all, d, value ? value : d->fallback);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(file_options); i++) {
+        const char *value = options_peek(o, file_options[i].name);
+
+        if (value)
+            set_effective(all, &file_options[i], value);
     }
     return all;
 }

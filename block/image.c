@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,21 @@ int node_info(Node *node, ImageInfo *info, Error **err)
         .full_backing_file = node->full_backing_file,
     };
     return node->driver->info ? node->driver->info(node, info, err) : 0;
+}
+
+void node_limits(const Node *node, NodeLimits *limits)
+{
+    const Node *bottom = node;
+
+    while (bottom->file)
+        bottom = bottom->file;
+    *limits = (NodeLimits) {
+        .request_alignment = MAX(bottom->align, 1U),
+        .discard_alignment = MAX(node->cluster, bottom->align),
+        .write_zeroes_alignment = MAX(node->cluster, bottom->align),
+        .max_iov = IOV_MAX,
+        .memory_alignment = MAX(bottom->align, 1U),
+    };
 }
 
 json_t *node_format_info(Node *node)

@@ -99,6 +99,17 @@ int node_info(Node *node, ImageInfo *info, Error **err);
 /* `format-specific`: {"type": "qcow2", "data": {...}} in the field's order, or NULL: nothing. */
 json_t *node_format_info(Node *node);
 
+/* What suits requests on a node best; any alignment works. 0: there is no such limit. */
+typedef struct NodeLimits {
+    uint32_t request_alignment;      /* bytes that a transfer is rounded to on its way */
+    uint32_t discard_alignment;      /* smaller parts are not given back */
+    uint32_t write_zeroes_alignment; /* smaller parts are written as data */
+    uint32_t max_iov;                /* buffers that go in one request of the host */
+    uint32_t memory_alignment;       /* of buffers, so that nothing is copied */
+} NodeLimits;
+
+void node_limits(const Node *node, NodeLimits *limits);
+
 /* ---- requests ------------------------------------------------------------------------------ */
 
 enum {

@@ -93,8 +93,8 @@ static int raw_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err)
 }
 
 static const OptionDesc raw_create_options[] = {
-    { "preallocation", "str", "Preallocation mode (allowed values: off, falloc, full)", NULL },
     { "size", "size", "Virtual disk size", NULL },
+    { "preallocation", "str", "Preallocation mode (allowed values: off, falloc, full)", NULL },
     { NULL, NULL, NULL, NULL },
 };
 

@@ -10,6 +10,8 @@
 #include "base/version.h"
 #include "img-tool/cmd.h"
 
+#define COMPATIBLE_VERSION "7.2.22"
+
 const Command commands[] = {
     { "amend", cmd_amend,
       "[--image-opts] [-p] [-q] [-f fmt] [-t cache] [--force] -o options filename",
@@ -78,7 +80,9 @@ const Command commands[] = {
       "The new image is as large as the part that is copied, after seek blocks of zeros. conv is a "
       "list of: notrunc, write into the image that exists; noerror, what cannot be read is taken "
       "as zeros; fsync or fdatasync, which are always done." },
-    { "info", cmd_info, "[--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] filename",
+    { "info", cmd_info,
+      "[--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] "
+      "[-t cache] [--children] [--limits] filename",
       "show what an image is", NULL },
     { "io", cmd_io,
       "[--image-opts] [-f fmt] [-c command]... [-r] [-n] [-t cache] [-d discard] [-s] [-U] "
@@ -213,6 +217,8 @@ static const OptionHelp option_help[] = {
     { "commit", "-d", "", "do not empty the overlay afterwards" },
     { "compare", "-s", "", "sizes and allocation must be equal, too" },
     { NULL, "--backing-chain", "", "show the backing files as well" },
+    { NULL, "--children", "", "show the files below the image, too" },
+    { NULL, "--limits", "", "show what requests suit the image best" },
     { NULL, "--start-offset", "=offset", "begin there" },
     { NULL, "--max-length", "=len", "show no more than this" },
     { NULL, "--preallocation", "=prealloc", "off, metadata, falloc or full: for the new space" },
@@ -289,7 +295,12 @@ void command_help(const Command *cmd, FILE *out)
 
 int help_version(FILE *out)
 {
-    fprintf(out, "img-tool version %s (Onionskin)\n", ONIONSKIN_VERSION);
+    /* Who calls us by the other name asks what that program of this version can do. */
+    if (strncmp(program_name, "qemu-", 5) == 0)
+        fprintf(out, "%s version %s (Onionskin %s)\n", program_name, COMPATIBLE_VERSION,
+                ONIONSKIN_VERSION);
+    else
+        fprintf(out, "img-tool version %s (Onionskin)\n", ONIONSKIN_VERSION);
     return 0;
 }
 
@@ -312,7 +323,8 @@ int help_print(FILE *out)
             "usage: %s [standard options] command [command options]\n"
             "Makes, converts, inspects, checks, compares and repairs disk images\n\n"
             "    '-h', '--help'       display this help and exit\n"
-            "    '-V', '--version'    output version information and exit\n\n"
+            "    '-V', '--version'    output version information and exit\n"
+            "    '-T', '--trace'      accepted; there are no trace events\n\n"
             "Command syntax:\n",
             program_name);
     for (size_t i = 0; i < n_commands; i++)

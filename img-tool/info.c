@@ -4,7 +4,13 @@
 #include "img-tool/cmd.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
+
+typedef struct Show {
+    bool json, chain, children, limits;
+} Show;
 
 typedef struct Report {
     Node *node;
@@ -66,43 +72,95 @@ static void print_specific(const json_t *v, int indent)
     }
 }
 
-static void print_backing(const ImageInfo *info)
+/* One line at the report's depth. */
+static void PRINTF_LIKE(2, 3) line(int indent, const char *fmt, ...)
 {
-    printf("backing file: %s", info->backing_file);
-    if (!info->full_backing_file)
-        printf(" (cannot determine actual path)");
-    else if (strcmp(info->backing_file, info->full_backing_file) != 0)
-        printf(" (actual path: %s)", info->full_backing_file);
+    va_list ap;
+
+    printf("%*s", indent, "");
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
     putchar('\n');
-    if (info->backing_format)
-        printf("backing file format: %s\n", info->backing_format);
 }
 
-static void print_human(const Report *r)
+static void print_backing(const ImageInfo *info, int indent)
+{
+    const char *full = info->full_backing_file;
+
+    if (!full)
+        line(indent, "backing file: %s (cannot determine actual path)", info->backing_file);
+    else if (strcmp(info->backing_file, full) != 0)
+        line(indent, "backing file: %s (actual path: %s)", info->backing_file, full);
+    else
+        line(indent, "backing file: %s", info->backing_file);
+    if (info->backing_format)
+        line(indent, "backing file format: %s", info->backing_format);
+}
+
+/* The bottom of a graph is a file, not an image: its size is called its length. */
+static void print_outline(const Report *r, int indent, bool protocol)
 {
     const ImageInfo *info = &r->info;
     char size[SIZE_TEXT], disk[SIZE_TEXT];
 
-    printf("image: %s\nfile format: %s\nvirtual size: %s (%" PRIu64 " bytes)\ndisk size: %s\n",
-           node_filename(r->node), node_format(r->node), size_format(info->virtual_size, size),
-           info->virtual_size, size_format(info->disk_size, disk));
+    line(indent, "%s: %s", protocol ? "filename" : "image", node_filename(r->node));
+    line(indent, "%s: %s", protocol ? "protocol type" : "file format", node_format(r->node));
+    line(indent, "%s: %s (%" PRIu64 " bytes)", protocol ? "file length" : "virtual size",
+         size_format(info->virtual_size, size), info->virtual_size);
+    line(indent, "disk size: %s", size_format(info->disk_size, disk));
+}
+
+static void print_human(const Report *r, int indent, bool protocol)
+{
+    const ImageInfo *info = &r->info;
+
+    print_outline(r, indent, protocol);
     if (info->encrypted)
-        puts("encrypted: yes");
+        line(indent, "encrypted: yes");
     if (info->cluster_size)
-        printf("cluster_size: %" PRIu32 "\n", info->cluster_size);
+        line(indent, "cluster_size: %" PRIu32, info->cluster_size);
     if (info->dirty)
-        puts("cleanly shut down: no");
+        line(indent, "cleanly shut down: no");
     if (info->backing_file)
-        print_backing(info);
+        print_backing(info, indent);
     if (r->n_snapshots) {
-        puts("Snapshot list:");
+        line(indent, "Snapshot list:");
         print_snapshot_table(r->snapshots, r->n_snapshots);
     }
     const json_t *data = json_object_get(r->specific, "data");
     if (data && json_object_size(data)) {
-        puts("Format specific information:");
-        print_specific(data, 4);
+        line(indent, "Format specific information:");
+        print_specific(data, indent + 4);
     }
+}
+
+static const struct {
+    const char *key, *label;
+    size_t field;
+} limit_names[] = {
+    { "request-alignment", "Request alignment", offsetof(NodeLimits, request_alignment) },
+    { "discard-alignment", "Discard alignment", offsetof(NodeLimits, discard_alignment) },
+    { "write-zeroes-alignment", "Write zeroes alignment",
+      offsetof(NodeLimits, write_zeroes_alignment) },
+    { "max-iov", "Maximum iovec", offsetof(NodeLimits, max_iov) },
+    { "min-mem-alignment", "Minimum memory alignment", offsetof(NodeLimits, memory_alignment) },
+    { "opt-mem-alignment", "Optimal memory alignment", offsetof(NodeLimits, memory_alignment) },
+};
+
+static uint32_t limit_value(const NodeLimits *limits, size_t i)
+{
+    return *(const uint32_t *)((const char *)limits + limit_names[i].field);
+}
+
+static void print_limits(const Node *node)
+{
+    NodeLimits limits;
+
+    node_limits(node, &limits);
+    puts("Block limits:");
+    for (size_t i = 0; i < ARRAY_LEN(limit_names); i++)
+        printf("    %s: %" PRIu32 "\n", limit_names[i].label, limit_value(&limits, i));
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------
@@ -130,11 +188,47 @@ static void json_snapshots(JsonWriter *w, const Report *r)
     jw_end_array(w);
 }
 
-static void json_report(JsonWriter *w, const Report *r)
+static void json_limits(JsonWriter *w, const Node *node)
+{
+    NodeLimits limits;
+
+    node_limits(node, &limits);
+    jw_key(w, "limits");
+    jw_begin_object(w);
+    for (size_t i = 0; i < ARRAY_LEN(limit_names); i++)
+        jw_put_u64(w, limit_names[i].key, limit_value(&limits, i));
+    jw_end_object(w);
+}
+
+static int json_node(JsonWriter *w, Node *node, const Show *show, Error **err);
+
+/* As later releases of qemu-img do it: the file below, and what is below that. */
+static int json_children(JsonWriter *w, const Report *r, const Show *show, Error **err)
+{
+    Node *child = node_file(r->node);
+    int ret = 0;
+
+    jw_key(w, "children");
+    jw_begin_array(w);
+    if (child) {
+        jw_begin_object(w);
+        jw_put_string(w, "name", "file");
+        jw_key(w, "info");
+        ret = json_node(w, child, show, err);
+        jw_end_object(w);
+    }
+    jw_end_array(w);
+    return ret;
+}
+
+static int json_report(JsonWriter *w, const Report *r, const Show *show, Error **err)
 {
     const ImageInfo *info = &r->info;
+    int ret = 0;
 
     jw_begin_object(w);
+    if (show->children)
+        ret = json_children(w, r, show, err);
     if (r->n_snapshots)
         json_snapshots(w, r);
     if (info->backing_format)
@@ -157,60 +251,117 @@ static void json_report(JsonWriter *w, const Report *r)
         jw_put_string(w, "full-backing-filename", info->full_backing_file);
     if (info->backing_file)
         jw_put_string(w, "backing-filename", info->backing_file);
+    if (show->limits)
+        json_limits(w, r->node);
     jw_put_bool(w, "dirty-flag", info->dirty);
     jw_end_object(w);
+    return ret;
 }
 
-/* -------------------------------------------------------------------------------------------------
+static int json_node(JsonWriter *w, Node *node, const Show *show, Error **err)
+{
+    Report r;
+    int ret = report_gather(node, &r, err);
+
+    if (ret == 0)
+        ret = json_report(w, &r, show, err);
+    report_free(&r);
+    return ret;
+}
+
+/* ---- nodes and chains --------------------------------------------------------------------------
  */
 
-static int show(Node *top, bool json, bool chain)
+static int print_node(Node *node, const Show *show, Error **err)
+{
+    Report r;
+    int ret = report_gather(node, &r, err);
+
+    if (ret == 0) {
+        print_human(&r, 0, false);
+        if (show->limits)
+            print_limits(node);
+    }
+    report_free(&r);
+    return ret;
+}
+
+/* The files below an image, each under the path that leads to it. */
+static int print_children(Node *node, const Show *show, Error **err)
+{
+    char path[64] = "";
+    int ret = 0;
+
+    while (show->children && ret == 0 && (node = node_file(node)) &&
+           strlen(path) + 6 < sizeof(path)) {
+        Report r;
+
+        strcat(path, "/file");
+        printf("Child node '%s':\n", path);
+        ret = report_gather(node, &r, err);
+        if (ret == 0)
+            print_human(&r, 4, !node_file(node));
+        report_free(&r);
+    }
+    return ret;
+}
+
+static int show_one(JsonWriter *w, Node *node, const Show *show, Error **err)
+{
+    if (show->json)
+        return json_node(w, node, show, err);
+    int ret = print_node(node, show, err);
+    return ret == 0 ? print_children(node, show, err) : ret;
+}
+
+static int show_image(Node *top, const Show *show)
 {
     JsonWriter w;
     int code = 0;
 
     jw_init(&w, stdout, 4);
-    if (json && chain)
+    if (show->json && show->chain)
         jw_begin_array(&w);
-    for (Node *node = top; node && code == 0; node = chain ? node_backing(node) : NULL) {
+    for (Node *node = top; node && code == 0; node = show->chain ? node_backing(node) : NULL) {
         Error *err = NULL;
-        Report r;
-        int ret = report_gather(node, &r, &err);
 
-        if (ret < 0) {
+        if (node != top && !show->json)
+            putchar('\n');
+        int ret = show_one(&w, node, show, &err);
+        if (ret < 0)
             code = fail(err, ret);
-        } else if (json) {
-            json_report(&w, &r);
-        } else {
-            if (node != top)
-                putchar('\n');
-            print_human(&r);
-        }
-        report_free(&r);
     }
-    if (json && chain)
+    if (show->json && show->chain)
         jw_end_array(&w);
-    if (json)
+    if (show->json)
         putchar('\n');
     return code;
 }
 
 int cmd_info(int argc, char **argv)
 {
-    enum { OPT_CHAIN = OPT_COMMAND };
+    enum { OPT_CHAIN = OPT_COMMAND, OPT_CHILDREN, OPT_LIMITS };
     static const struct option long_options[] = {
         COMMON_LONG_OPTIONS,
         { "backing-chain", no_argument, NULL, OPT_CHAIN },
+        { "children", no_argument, NULL, OPT_CHILDREN },
+        { "limits", no_argument, NULL, OPT_LIMITS },
+        { "cache", required_argument, NULL, 't' },
         { 0 },
     };
     const Command *cmd = command_find("info");
     Common common = { 0 };
-    bool chain = false;
+    Show show = { 0 };
     int opt, code, ret;
 
-    while ((opt = getopt_long(argc, argv, "hf:U", long_options, NULL)) != -1) {
-        if (opt == OPT_CHAIN) {
-            chain = true;
+    while ((opt = getopt_long(argc, argv, "hf:t:U", long_options, NULL)) != -1) {
+        bool *flag = opt == OPT_CHAIN      ? &show.chain
+                     : opt == OPT_CHILDREN ? &show.children
+                     : opt == OPT_LIMITS   ? &show.limits
+                                           : NULL;
+
+        if (flag) {
+            *flag = true;
             continue;
         }
         ret = common_option(&common, cmd, opt, &code);
@@ -221,7 +372,8 @@ int cmd_info(int argc, char **argv)
         return usage_error(cmd, "exactly one file name is expected");
 
     /* Looking at an image opens nothing that it names, unless the chain is asked for. */
-    AUTO_NODE Node *node =
-        open_image(&common, argv[optind], common.format, NULL, chain ? 0 : OPEN_NO_BACKING);
-    return node ? show(node, common.json, chain) : 1;
+    AUTO_NODE Node *node = open_image(&common, argv[optind], common.format, common.cache,
+                                      show.chain ? 0 : OPEN_NO_BACKING);
+    show.json = common.json;
+    return node ? show_image(node, &show) : 1;
 }

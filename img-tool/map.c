@@ -9,7 +9,7 @@
 typedef struct Entry {
     uint64_t start, len, offset;
     unsigned depth;
-    bool present, zero, data, has_offset;
+    bool present, zero, data, packed, has_offset;
     const char *filename;
 } Entry;
 
@@ -41,6 +41,7 @@ static Entry entry_of(Node *top, const Extent *ext, uint64_t start)
         .present = ext->kind != EXTENT_HOLE && (zero || !ext->unused),
         .zero = zero,
         .data = is_data(ext),
+        .packed = ext->kind == EXTENT_PACKED,
         .has_offset = ext->has_pos && ext->kind != EXTENT_PACKED && (zero || !ext->unused),
         .offset = ext->pos,
         .filename = ext->file && ext->has_pos ? node_filename(ext->file) : NULL,
@@ -50,8 +51,8 @@ static Entry entry_of(Node *top, const Extent *ext, uint64_t start)
 static bool follows(const Entry *a, const Entry *b)
 {
     return a->depth == b->depth && a->present == b->present && a->zero == b->zero &&
-           a->data == b->data && a->has_offset == b->has_offset && a->filename == b->filename &&
-           (!a->has_offset || a->offset + a->len == b->offset);
+           a->data == b->data && a->packed == b->packed && a->has_offset == b->has_offset &&
+           a->filename == b->filename && (!a->has_offset || a->offset + a->len == b->offset);
 }
 
 static void print_json(const Entry *e, bool first)
@@ -60,6 +61,8 @@ static void print_json(const Entry *e, bool first)
            ", \"depth\": %u, \"present\": %s, \"zero\": %s, \"data\": %s",
            first ? "[" : ",\n", e->start, e->len, e->depth, e->present ? "true" : "false",
            e->zero ? "true" : "false", e->data ? "true" : "false");
+    if (e->packed) /* later releases of qemu-img have the key everywhere, 7.2 nowhere */
+        printf(", \"compressed\": true");
     if (e->has_offset)
         printf(", \"offset\": %" PRIu64, e->offset);
     putchar('}');

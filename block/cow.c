@@ -15,14 +15,14 @@
 
 enum { SLICE_ON_STACK = 32 };
 
-/* A piece of one write that needs new space: whole clusters around [off, off+len). */
+/* A piece of one write that needs new space: whole units around [off, off+len). */
 typedef struct {
     Node *node;
     const struct iovec *iov; /* the request's buffers */
     int iovcnt;
     uint64_t skip;       /* where in them the piece starts */
     uint64_t off, len;   /* the bytes to write */
-    uint64_t start, end; /* whole clusters; end may lie beyond the image's end */
+    uint64_t start, end; /* whole units; end may lie beyond the image's end */
 } Piece;
 
 /* ---- the driver's operations under their locks --------------------------------------------- */
@@ -44,7 +44,7 @@ static int reserve(Node *node, uint64_t off, uint64_t len, Extent *place)
     change_begin(node);
     int ret = node->driver->reserve(node, off, len, place);
     change_end(node);
-    place->file = node->file;
+    place->file = place->kind == EXTENT_PACKED ? node->file : node_data(node);
     place->fresh &= !node->sealed; /* zeros there would be decrypted */
     return ret;
 }
@@ -77,12 +77,14 @@ static bool known_zero(Node *node, uint64_t off, uint64_t len)
 {
     Extent ext;
 
-    return len == 0 ||
-           (node_extent_above(node, NULL, off, len, &ext) == 0 && ext.zero && ext.len == len);
+    for (; len; off += ext.len, len -= ext.len)
+        if (node_extent_above(node, NULL, off, len, &ext) < 0 || !ext.zero)
+            return false;
+    return true;
 }
 
 /*
- * What surrounds the new bytes in the first or last cluster. Beyond the image's end there is
+ * What surrounds the new bytes in the first or last unit. Beyond the image's end there is
  * nothing to keep. *buf stays NULL if it reads as zeros and the new space does, too.
  */
 static int read_surrounding(Node *node, uint64_t off, uint64_t len, bool fresh, uint8_t **buf)
@@ -99,10 +101,18 @@ static int read_surrounding(Node *node, uint64_t off, uint64_t len, bool fresh, 
     return inside ? node_read_mapped(node, &iov, 1, off, inside) : 0;
 }
 
+/* A data file has nothing behind the disk's end; elsewhere clusters are whole. */
+static uint64_t write_end(const Piece *p)
+{
+    uint64_t size = node_size(p->node), end = p->off + p->len;
+
+    return p->node->data && p->end > size ? MAX(size, end) : p->end;
+}
+
 /* Head, new bytes and tail go out in one request, at `pos` of the file below. */
 static int write_surrounded(const Piece *p, uint64_t pos, bool fresh)
 {
-    uint64_t head_len = p->off - p->start, tail_len = p->end - (p->off + p->len);
+    uint64_t head_len = p->off - p->start, tail_len = write_end(p) - (p->off + p->len);
     AUTO_FREE uint8_t *head = NULL;
     AUTO_FREE uint8_t *tail = NULL;
     AUTO_FREE struct iovec *all = malloc(((size_t)p->iovcnt + 2) * sizeof(*all));
@@ -126,7 +136,7 @@ static int write_surrounded(const Piece *p, uint64_t pos, bool fresh)
     if (head || tail)
         node_event(p->node->file, EVENT_COW_WRITE);
     node_event(p->node->file, EVENT_WRITE_AIO);
-    return seal_write(p->node, p->node->file, all, n, head ? p->start : p->off, pos);
+    return seal_write(p->node, node_data(p->node), all, n, head ? p->start : p->off, pos);
 }
 
 /* Write the piece's first part into one newly reserved place; *done bytes of it were written. */
@@ -179,7 +189,63 @@ static int write_in_place(Node *node, const struct iovec *iov, int iovcnt, uint6
         return -ENOMEM;
     int n = iov_slice(part, iov, iovcnt, skip, ext->len);
     node_event(node->file, EVENT_WRITE_AIO);
-    return seal_write(node, node->file, part, n, off, ext->pos);
+    return seal_write(node, ext->file, part, n, off, ext->pos);
+}
+
+/*
+ * A cluster that is shared or compressed cannot take new units: it gets a new place, and the data
+ * in its other units moves along. Then a piece is more than the units that the request touches.
+ */
+static bool moves(Node *node, uint64_t off)
+{
+    Extent ext;
+
+    return node->unit < node->cluster && node_map(node, off, 1, &ext) == 0 &&
+           (ext.shared || ext.kind == EXTENT_PACKED);
+}
+
+static bool holds_data(const Extent *ext)
+{
+    return ext->kind == EXTENT_DATA || ext->kind == EXTENT_PACKED;
+}
+
+/* Where the piece that writes `off` starts */
+static int piece_start(Node *node, uint64_t off, uint64_t *start)
+{
+    uint64_t edge = align_down(off, node->unit), at = align_down(off, node->cluster);
+    Extent ext = { 0 };
+    int ret = 0;
+
+    *start = edge;
+    if (!moves(node, off))
+        return 0;
+    for (; at < edge; at += ext.len) {
+        ret = node_map(node, at, edge - at, &ext);
+        if (ret < 0 || holds_data(&ext))
+            break;
+    }
+    *start = at;
+    return ret;
+}
+
+/* Where the piece that writes up to `off` ends */
+static int piece_end(Node *node, uint64_t off, uint64_t *end)
+{
+    uint64_t at = align_up(off, node->unit), limit = align_up(off, node->cluster);
+    Extent ext;
+
+    *end = at;
+    if (!moves(node, off - 1))
+        return 0;
+    for (; at < limit; at += ext.len) {
+        int ret = node_map(node, at, limit - at, &ext);
+
+        if (ret < 0)
+            return ret;
+        if (holds_data(&ext))
+            *end = at + ext.len;
+    }
+    return 0;
 }
 
 /* With the range held exclusively: every byte, wherever it has to go. */
@@ -200,15 +266,14 @@ static int write_anywhere(Node *node, const struct iovec *iov, int iovcnt, uint6
             ret = write_in_place(node, iov, iovcnt, done, at, &ext);
             continue;
         }
-        Piece p = { node,
-                    iov,
-                    iovcnt,
-                    done,
-                    at,
-                    step,
-                    align_down(at, node->cluster),
-                    align_up(at + step, node->cluster) };
-        ret = write_new_place(&p, &step);
+        Piece p = { .node = node, .iov = iov, .iovcnt = iovcnt, .skip = done };
+        p.off = at;
+        p.len = step;
+        ret = piece_start(node, at, &p.start);
+        if (ret == 0)
+            ret = piece_end(node, at + step, &p.end);
+        if (ret == 0)
+            ret = write_new_place(&p, &step);
     }
     return ret;
 }
@@ -251,17 +316,17 @@ int node_write_mapped(Node *node, const struct iovec *iov, int iovcnt, uint64_t 
 
 /* ---- zeroes and discard -------------------------------------------------------------------- */
 
-/* The whole clusters inside [off, off+len); the image's last, short cluster counts as whole. */
-static bool whole_clusters(const Node *node, uint64_t off, uint64_t len, uint64_t *start,
-                           uint64_t *end)
+/* The whole units inside [off, off+len); those at the image's end go up to the end of a cluster. */
+static bool whole_units(const Node *node, uint64_t off, uint64_t len, uint64_t *start,
+                        uint64_t *end)
 {
-    *start = align_up(off, node->cluster);
+    *start = align_up(off, node->unit);
     *end = off + len == node->size ? align_up(node->size, node->cluster)
-                                   : align_down(off + len, node->cluster);
-    return *start < *end;
+                                   : align_down(off + len, node->unit);
+    return *start < *end && *start < node->size;
 }
 
-/* Publish `kind` over whole clusters, in steps that do not keep others waiting for long. */
+/* Publish `kind` over whole units, in steps that do not keep others waiting for long. */
 static int publish_kind(Node *node, uint64_t start, uint64_t end, ExtentKind kind, unsigned flags)
 {
     const uint64_t step = (uint64_t)node->cluster << 16;
@@ -269,7 +334,8 @@ static int publish_kind(Node *node, uint64_t start, uint64_t end, ExtentKind kin
     RangeLock lock;
     int ret = 0;
 
-    range_acquire(&node->ranges, &lock, start, end, true);
+    range_acquire(&node->ranges, &lock, align_down(start, node->cluster),
+                  align_up(end, node->cluster), true);
     while (start < end && ret == 0) {
         uint64_t len = MIN(step, end - start);
 
@@ -289,16 +355,32 @@ static int zero_part(Node *node, uint64_t off, uint64_t len)
     return zeros ? node_pwrite(node, zeros, len, off) : -ENOMEM;
 }
 
+/* The units [start, end) of one cluster, or whole clusters */
+static int zero_units(Node *node, uint64_t start, uint64_t end, unsigned flags)
+{
+    int ret = start < end ? publish_kind(node, start, end, EXTENT_ZERO, flags) : 0;
+
+    if (ret == -ENOTSUP && end - start < node->cluster) /* of a compressed one */
+        ret = zero_part(node, start, MIN(end, node->size) - start);
+    return ret;
+}
+
 int node_zero_mapped(Node *node, uint64_t off, uint64_t len, unsigned flags)
 {
     uint64_t start, end;
 
-    if (!whole_clusters(node, off, len, &start, &end)) {
+    if (!whole_units(node, off, len, &start, &end)) {
         uint64_t first = MIN(len, start > off ? start - off : len);
         int ret = zero_part(node, off, first);
         return ret == 0 ? zero_part(node, off + first, len - first) : ret;
     }
-    int ret = publish_kind(node, start, end, EXTENT_ZERO, flags);
+    uint64_t middle = MIN(align_up(start, node->cluster), end);
+    uint64_t last = MAX(align_down(end, node->cluster), middle);
+    int ret = zero_units(node, middle, last, flags);
+    if (ret == 0)
+        ret = zero_units(node, start, middle, flags);
+    if (ret == 0)
+        ret = zero_units(node, last, end, flags);
     if (ret == 0)
         ret = zero_part(node, off, start - off);
     if (ret == 0 && off + len > end)
@@ -310,7 +392,7 @@ int node_discard_mapped(Node *node, uint64_t off, uint64_t len)
 {
     uint64_t start, end;
 
-    if (!whole_clusters(node, off, len, &start, &end))
+    if (!whole_units(node, off, len, &start, &end))
         return 0;
     return publish_kind(node, start, end, EXTENT_HOLE, REQ_MAY_UNMAP);
 }

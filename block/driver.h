@@ -37,12 +37,14 @@ struct Node {
     bool writable, probed, opened;
 
     Node *file; /* what the format or filter sits on */
+    Node *data; /* where DATA lies, if that is not `file`; opened by the driver */
     Node *backing;
     Node *listener; /* who hears node_event() of this node; NULL: nobody */
 
     /* Set by the driver's open(); the core reads them. */
     _Atomic uint64_t size; /* virtual size; changed under change_lock */
     uint32_t cluster;      /* the unit of allocation, a power of two; 0: none */
+    uint32_t unit;         /* the unit of mapping, a power of two; 0: as `cluster` */
     uint32_t align;        /* protocols: what a request is best aligned to; 0 or 1: any */
     _Atomic bool records;  /* writes are told to the driver's bitmaps->record() first */
     bool zero_init;        /* protocols: bytes never written read as zeros */
@@ -163,6 +165,12 @@ struct BlockDriver {
     int (*snapshot_load)(Node *node, const char *id_or_name, Error **err);
     uint64_t (*vmstate_offset)(Node *node); /* where machine state starts in the mapping */
 };
+
+/* Where the bytes of DATA are */
+static inline Node *node_data(const Node *node)
+{
+    return node->data ? node->data : node->file;
+}
 
 /* All drivers; formats/formats.c and block/protocols.c define the two lists. */
 extern const BlockDriver *const format_drivers[];   /* in probing order, NULL at the end */

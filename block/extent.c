@@ -24,7 +24,8 @@ int node_map(Node *node, uint64_t off, uint64_t len, Extent *ext)
     pthread_rwlock_unlock(&node->map_lock);
     if (ret < 0)
         return ret;
-    ext->file = !ext->has_pos ? NULL : node->file ? node->file : node;
+    Node *below = ext->kind == EXTENT_PACKED ? node->file : node_data(node);
+    ext->file = !ext->has_pos ? NULL : below ? below : node;
     return check_extent(ext, len);
 }
 

@@ -47,7 +47,7 @@ static uint64_t disk_size(Node *node)
 {
     if (node->driver->disk_size)
         return node->driver->disk_size(node);
-    return node->file ? disk_size(node->file) : 0;
+    return (node->file ? disk_size(node->file) : 0) + (node->data ? disk_size(node->data) : 0);
 }
 
 int node_info(Node *node, ImageInfo *info, Error **err)

@@ -133,6 +133,7 @@ void node_unref(Node *node)
     if (node->driver->close)
         node->driver->close(node);
     node_unref(node->backing);
+    node_unref(node->data);
     node_unref(node->file);
     unpacked_destroy(&node->unpacked);
     range_destroy(&node->ranges);

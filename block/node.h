@@ -38,6 +38,7 @@ enum {
     OPEN_NO_FLUSH = 1 << 7,     /* flushes to stable storage are skipped */
     OPEN_UNMAP = 1 << 8,        /* discard reaches the protocol (holes are punched) */
     OPEN_NO_LOCK = 1 << 9,      /* take no image locks at all */
+    OPEN_NO_DATA = 1 << 10,     /* guest data will not be read: its own file is not opened */
 
     OPEN_TRUSTED = 1 << 16,        /* an image may name anything (docs/TRUST.md) */
     OPEN_LOCAL_NAMES = 1 << 17,    /* an image may name plain local files only */

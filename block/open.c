@@ -196,6 +196,7 @@ static int open_driver(Node *node, const char *filename, Options *options, Error
         node->listener = node->file->listener;
     ret = drv->open ? drv->open(node, options, err) : 0;
     node->opened = ret == 0;
+    node->unit = node->unit ? node->unit : node->cluster;
     if (ret < 0 && !(err && *err))
         error_set(err, ret, "cannot open it as %s: %s", drv->name, strerror(-ret));
     return ret;

@@ -103,7 +103,7 @@ static int read_extent(Node *node, const Extent *ext, const struct iovec *iov, i
     else if (node->file && ext->kind == EXTENT_HOLE && node->backing)
         node_event(node->file, EVENT_READ_BACKING_AIO);
     switch (ext->kind) {
-    case EXTENT_DATA: return seal_read(node, node->file, iov, iovcnt, off, ext->pos);
+    case EXTENT_DATA: return seal_read(node, ext->file, iov, iovcnt, off, ext->pos);
     case EXTENT_PACKED: return read_packed(node, ext, iov, iovcnt, off, len);
     case EXTENT_HOLE: return read_backing(node->backing, iov, iovcnt, off, len);
     default: iov_zero(iov, iovcnt, 0, len); return 0;
@@ -297,6 +297,8 @@ int node_flush(Node *node)
         ret = drv->flush(node);
         pthread_mutex_unlock(&node->change_lock);
     }
+    if (ret == 0 && node->data)
+        ret = node_flush(node->data);
     if (ret < 0 || !node->file)
         return ret;
     node_event(node->file, EVENT_FLUSH_TO_DISK);

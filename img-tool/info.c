@@ -373,7 +373,7 @@ int cmd_info(int argc, char **argv)
 
     /* Looking at an image opens nothing that it names, unless the chain is asked for. */
     AUTO_NODE Node *node = open_image(&common, argv[optind], common.format, common.cache,
-                                      show.chain ? 0 : OPEN_NO_BACKING);
+                                      (show.chain ? 0 : OPEN_NO_BACKING) | OPEN_NO_DATA);
     show.json = common.json;
     return node ? show_image(node, &show) : 1;
 }

@@ -1,5 +1,5 @@
 /*
- * cache.c - tables of one cluster (L2 tables, refcount blocks) in memory, written back in batches.
+ * cache.c - slices of L2 tables and refcount blocks in memory, written back in batches.
  *
  * At most half of the slots are dirty between changes (commit_if_crowded()), so a look-up that
  * needs room always finds a clean table to drop; it never has to write. Of a table that is on disk
@@ -11,18 +11,19 @@
 
 #include "formats/qcow2/qcow2.h"
 
-enum { CACHE_MIN_SLOTS = 16, PAGE = 4096, RUN_MAX = 64 };
+enum { CACHE_MIN_SLOTS = 4, PAGE = 4096, RUN_MAX = 64 };
 
 static bool is_dirty(const Slot *s)
 {
     return s->from < s->to;
 }
 
-int cache_init(Cache *c, uint32_t cluster, uint64_t bytes)
+int cache_init(Cache *c, uint32_t slot_bytes, uint64_t bytes)
 {
     uint32_t hash = 1;
 
-    c->max = (uint32_t)MAX(bytes / cluster, (uint64_t)CACHE_MIN_SLOTS);
+    c->bytes = slot_bytes;
+    c->max = (uint32_t)MAX(bytes / slot_bytes, (uint64_t)CACHE_MIN_SLOTS);
     while (hash < c->max)
         hash *= 2;
     c->hash_mask = hash - 1;
@@ -124,9 +125,9 @@ int cache_get_locked(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf)
 
     if (!s) {
         pthread_mutex_unlock(&c->lock);
-        AUTO_FREE uint8_t *fresh = malloc(q->cluster);
+        AUTO_FREE uint8_t *fresh = malloc(c->bytes);
         node_event(q->node->file, c == &q->l2_cache ? EVENT_L2_LOAD : EVENT_REFBLOCK_LOAD);
-        int ret = fresh ? node_pread(q->node->file, fresh, q->cluster, off) : -ENOMEM;
+        int ret = fresh ? node_pread(q->node->file, fresh, c->bytes, off) : -ENOMEM;
         pthread_mutex_lock(&c->lock);
         if (ret < 0)
             return ret;
@@ -149,9 +150,9 @@ int cache_get(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf)
     return ret;
 }
 
-int cache_new(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf)
+int cache_new(Cache *c, uint64_t off, uint8_t **buf)
 {
-    AUTO_FREE uint8_t *zeros = calloc(1, q->cluster);
+    AUTO_FREE uint8_t *zeros = calloc(1, c->bytes);
 
     if (!zeros)
         return -ENOMEM;
@@ -161,7 +162,7 @@ int cache_new(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf)
     if (s) {
         *buf = take(&zeros);
         s->from = 0;
-        s->to = q->cluster;
+        s->to = c->bytes;
         s->fresh = true;
         c->dirty++;
     }
@@ -193,6 +194,12 @@ void cache_forget(Cache *c, uint64_t off)
     pthread_mutex_unlock(&c->lock);
 }
 
+void cache_forget_cluster(Qcow2 *q, Cache *c, uint64_t off)
+{
+    for (uint64_t at = off; at < off + q->cluster; at += c->bytes)
+        cache_forget(c, at);
+}
+
 bool cache_crowded(const Cache *c)
 {
     return c->dirty > c->max / 2;
@@ -205,9 +212,9 @@ static int by_offset(const void *a, const void *b)
     return x->off < y->off ? -1 : x->off > y->off;
 }
 
-static bool is_whole(const Qcow2 *q, const Slot *s)
+static bool is_whole(const Cache *c, const Slot *s)
 {
-    return s->from < PAGE && s->to + PAGE > q->cluster;
+    return s->from < PAGE && s->to + PAGE > c->bytes;
 }
 
 static BlockEvent write_event(const Qcow2 *q, const Cache *c, const Slot *first)
@@ -221,11 +228,11 @@ static BlockEvent write_event(const Qcow2 *q, const Cache *c, const Slot *first)
 static int write_run(Qcow2 *q, Cache *c, Slot **run, int n)
 {
     struct iovec iov[RUN_MAX] = { { 0 } };
-    uint32_t skip = 0, len = q->cluster;
+    uint32_t skip = 0, len = c->bytes;
 
     if (n == 1) {
         skip = (uint32_t)align_down(run[0]->from, PAGE);
-        len = (uint32_t)MIN(align_up(run[0]->to, PAGE), (uint64_t)q->cluster) - skip;
+        len = (uint32_t)MIN(align_up(run[0]->to, PAGE), (uint64_t)c->bytes) - skip;
     }
     for (int i = 0; i < n; i++)
         iov[i] = (struct iovec) { run[i]->buf + skip, len };
@@ -240,12 +247,12 @@ static int write_run(Qcow2 *q, Cache *c, Slot **run, int n)
 }
 
 /* How many of the sorted tables from list[0] on lie side by side and are to be written whole. */
-static int run_of(const Qcow2 *q, Slot **list, uint32_t n)
+static int run_of(const Cache *c, Slot **list, uint32_t n)
 {
     int len = 1;
 
-    while (len < RUN_MAX && (uint32_t)len < n && is_whole(q, list[len - 1]) &&
-           is_whole(q, list[len]) && list[len]->off == list[0]->off + (uint64_t)len * q->cluster)
+    while (len < RUN_MAX && (uint32_t)len < n && is_whole(c, list[len - 1]) &&
+           is_whole(c, list[len]) && list[len]->off == list[0]->off + (uint64_t)len * c->bytes)
         len++;
     return len;
 }
@@ -267,7 +274,7 @@ int cache_write(Qcow2 *q, Cache *c, bool only_fresh)
     else
         qsort(list, n, sizeof(*list), by_offset);
     for (uint32_t i = 0; i < n && ret == 0;) {
-        int len = run_of(q, list + i, n - i);
+        int len = run_of(c, list + i, n - i);
 
         ret = write_run(q, c, list + i, len);
         i += (uint32_t)len;

@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "formats/qcow2/entry.h"
+
 /* ---- judging ------------------------------------------------------------------------------- */
 
 /* Would one more reference be too many for the width of the counts? */
@@ -40,46 +42,87 @@ static const char *place_fault(const Check *c, uint64_t off, uint64_t bytes)
     return counts_full(c, off, bytes) ? "has more owners than can be counted" : NULL;
 }
 
-/* What is wrong with an L2 entry, or NULL; *good becomes what it should be. */
-static const char *entry_fault(const Check *c, uint64_t entry, uint64_t *good)
+/* What an entry becomes whose cluster cannot be what it says: it reads as zeros. */
+static L2Entry nothing(const Qcow2 *q)
+{
+    if (!q->node->backing_file || q->version < 3)
+        return (L2Entry) { 0, 0 };
+    return q->units > 1 ? (L2Entry) { 0, entry_bits(0, UINT32_MAX) } : (L2Entry) { L2_ZERO, 0 };
+}
+
+/* In a data file each cluster is at its guest offset; the entry says only if it is there. */
+static const char *external_fault(const Check *c, L2Entry e, uint64_t guest, L2Entry *good)
+{
+    uint64_t flags = c->q->units > 1 ? 0 : e.word & L2_ZERO;
+
+    if (entry_packed(e)) {
+        *good = nothing(c->q);
+        return "is compressed, in spite of a data file";
+    }
+    if (!entry_has_pos(c->q, e) || (e.word & ~L2_ZERO) == (guest | ENTRY_COPIED))
+        return NULL;
+    *good = (L2Entry) { guest | ENTRY_COPIED | flags, e.bits };
+    return (e.word & L2_OFFSET) != guest ? "is not at its guest offset in the data file"
+                                         : "lacks the copied flag";
+}
+
+/* An entry's own fields; where it points to is judged by place_fault(). */
+static const char *word_fault(const Check *c, L2Entry e, L2Entry *good)
+{
+    uint64_t reserved = c->q->units > 1 ? L2_RESERVED | L2_ZERO : L2_RESERVED;
+
+    if (entry_packed(e)) {
+        *good = (L2Entry) { e.word & ~ENTRY_COPIED, 0 };
+        return e.word & ENTRY_COPIED ? "has the copied flag, but is compressed"
+               : e.bits              ? "has a bitmap, but is compressed"
+                                     : NULL;
+    }
+    if (e.word & reserved) {
+        good->word = e.word & ~reserved;
+        return "has reserved bits set";
+    }
+    if (!entry_contradicts(c->q, e))
+        return NULL;
+    good->bits = entry_has_pos(c->q, e) ? e.bits & ~entry_bits(entry_zero(e), 0)
+                                        : entry_bits(0, entry_zero(e) | entry_alloc(e));
+    return "has a bitmap that contradicts itself";
+}
+
+/* What is wrong with the L2 entry of a guest cluster, or NULL; *good becomes what it should be. */
+static const char *entry_fault(const Check *c, L2Entry e, uint64_t guest, L2Entry *good)
 {
     const Qcow2 *q = c->q;
-    uint64_t pos = entry & L2_OFFSET, nothing = 0;
+    uint64_t pos = e.word & L2_OFFSET;
     uint32_t len = q->cluster;
-    const char *fault = NULL;
 
-    if (q->node->backing_file && q->version >= 3)
-        nothing = L2_ZERO;
-    *good = entry;
-    if (entry & L2_COMPRESSED) {
-        packed_place(q, entry, &pos, &len);
-        *good = entry & ~ENTRY_COPIED;
-        fault = entry & ENTRY_COPIED ? "has the copied flag, but is compressed" : NULL;
-    } else if (entry & L2_RESERVED) {
-        *good = entry & ~L2_RESERVED;
-        fault = "has reserved bits set";
+    *good = e;
+    const char *wrong = NULL, *fault = word_fault(c, e, good);
+    if (q->external) {
+        wrong = external_fault(c, *good, guest, good);
+        return wrong ? wrong : fault;
     }
-    if (pos == 0 && !(entry & L2_COMPRESSED))
+    if (entry_packed(e))
+        packed_place(q, e.word, &pos, &len);
+    if (pos == 0 && !entry_packed(e))
         return fault;
-    const char *wrong = entry & L2_COMPRESSED || is_metadata_aligned(q, pos)
-                            ? place_fault(c, pos, len)
-                            : "is not the start of a cluster";
+    wrong = entry_packed(e) || is_metadata_aligned(q, pos) ? place_fault(c, pos, len)
+                                                           : "is not the start of a cluster";
     if (wrong)
-        *good = nothing;
+        *good = nothing(q);
     return wrong ? wrong : fault;
 }
 
 /* A data cluster that a damaged L1 entry points to looks like a table of bad entries. */
-static bool plausible_table(const Check *c)
+static bool plausible_table(const Check *c, uint64_t guest)
 {
     uint32_t good = 0, bad = 0;
-    uint64_t value;
+    L2Entry value;
 
-    for (uint32_t i = 0; i < l2_entries(c->q); i++) {
-        uint64_t entry = get_be64(c->table + 8 * i);
+    for (uint32_t i = 0; i < l2_entries(c->q); i++, guest += c->q->cluster) {
+        L2Entry e = entry_get(c->q, c->table, i);
 
-        if (entry)
-            *(entry_fault(c, entry, &value) ? &bad : &good) += 1;
+        if (e.word || e.bits)
+            *(entry_fault(c, e, guest, &value) ? &bad : &good) += 1;
     }
     return bad <= good;
 }
@@ -142,7 +185,7 @@ static int l1_change(Check *c, Tree *t, uint32_t i, uint64_t entry)
     return node_pwrite(c->q->node->file, bytes, 8, t->off + 8 * (uint64_t)i);
 }
 
-static const char *l1_fault(Check *c, uint64_t entry, uint64_t *good)
+static const char *l1_fault(Check *c, uint32_t i, uint64_t entry, uint64_t *good)
 {
     uint64_t off = entry & L1_OFFSET, cluster = off >> c->q->cluster_bits;
     const char *fault = NULL;
@@ -154,7 +197,8 @@ static const char *l1_fault(Check *c, uint64_t entry, uint64_t *good)
         fault = "is beyond the end of the file";
     else if (c->kinds[cluster] == CLUSTER_FIXED)
         fault = "overlaps with metadata";
-    else if (c->kinds[cluster] == CLUSTER_OTHER && read_table(c, off) == 0 && !plausible_table(c))
+    else if (c->kinds[cluster] == CLUSTER_OTHER && read_table(c, off) == 0 &&
+             !plausible_table(c, i * l2_span(c->q)))
         fault = "is not an L2 table";
     if (fault)
         *good = 0;
@@ -167,7 +211,7 @@ static int claim_tables(Check *c, Tree *t)
 
     for (uint32_t i = 0; i < t->size && ret == 0; i++) {
         uint64_t good, entry = t->l1[i];
-        const char *fault = entry ? l1_fault(c, entry, &good) : NULL;
+        const char *fault = entry ? l1_fault(c, i, entry, &good) : NULL;
 
         if (fault && check_found(c, "L1 entry %" PRIu32 " (0x%" PRIx64 ") %s", i, entry, fault))
             ret = l1_change(c, t, i, good);
@@ -179,12 +223,12 @@ static int claim_tables(Check *c, Tree *t)
 
 /* ---- L2 tables ----------------------------------------------------------------------------- */
 
-static void count_fragments(Check *c, uint64_t entry)
+static void count_fragments(Check *c, L2Entry e)
 {
-    uint64_t pos = entry & L2_OFFSET;
+    uint64_t pos = e.word & L2_OFFSET;
 
     c->r->allocated_clusters++;
-    if (entry & L2_COMPRESSED) {
+    if (entry_packed(e)) {
         c->r->compressed_clusters++;
         c->r->fragmented_clusters++;
         return;
@@ -193,40 +237,42 @@ static void count_fragments(Check *c, uint64_t entry)
     c->next_data = pos + c->q->cluster;
 }
 
-/* True if the entry was changed. */
-static bool count_entry(Check *c, uint8_t *at, bool active)
+/* Entry `i` of c->table, which maps `guest`; true if it was changed. */
+static bool count_entry(Check *c, uint32_t i, uint64_t guest, bool active)
 {
-    uint64_t good, entry = get_be64(at), pos;
-    const char *fault = entry_fault(c, entry, &good);
+    L2Entry good, e = entry_get(c->q, c->table, i);
+    const char *fault = entry_fault(c, e, guest, &good);
     uint32_t len = c->q->cluster;
-    bool change = fault && check_found(c, "L2 entry 0x%" PRIx64 " %s", entry, fault);
+    bool change = fault && check_found(c, "L2 entry 0x%" PRIx64 " %s", e.word, fault);
 
     if (change)
-        put_be64(at, good);
-    pos = good & L2_OFFSET;
-    if (good & L2_COMPRESSED)
-        packed_place(c->q, good, &pos, &len);
-    if (pos) {
+        entry_put(c->q, c->table, i, good);
+    uint64_t pos = good.word & L2_OFFSET;
+    if (entry_packed(good))
+        packed_place(c->q, good.word, &pos, &len);
+    if (pos && !c->q->external)
         check_refer(c, pos, len);
-        if (active)
-            count_fragments(c, good);
-    }
+    if (active && (pos || entry_has_pos(c->q, good)))
+        count_fragments(c, good);
     return change;
 }
 
-static int count_table(Check *c, uint64_t off, bool active)
+static int count_table(Check *c, uint64_t off, uint64_t guest, bool active)
 {
     bool changed = false;
 
     check_refer(c, off, c->q->cluster);
     if (read_table(c, off) < 0)
         return 0;
-    for (uint32_t k = 0; k < l2_entries(c->q); k++)
-        if (get_be64(c->table + 8 * k))
-            changed |= count_entry(c, c->table + 8 * k, active);
+    for (uint32_t i = 0; i < l2_entries(c->q); i++, guest += c->q->cluster) {
+        L2Entry e = entry_get(c->q, c->table, i);
+
+        if (e.word || e.bits)
+            changed |= count_entry(c, i, guest, active);
+    }
     if (!changed)
         return 0;
-    cache_forget(&c->q->l2_cache, off);
+    cache_forget_cluster(c->q, &c->q->l2_cache, off);
     return node_pwrite(c->q->node->file, c->table, c->q->cluster, off);
 }
 
@@ -253,7 +299,7 @@ static int count_tree(Check *c, Tree *t)
                     c, "L2 table of L1 entry %" PRIu32 " has more owners than can be counted", i))
                 ret = l1_change(c, t, i, 0);
         } else if (off) {
-            ret = count_table(c, off, t->active);
+            ret = count_table(c, off, i * l2_span(c->q), t->active);
         }
     }
     return ret;
@@ -287,13 +333,14 @@ static int check_flag(Check *c, uint64_t entry, uint64_t off, const char *what)
 
 static int check_table_flags(Check *c, uint64_t off)
 {
-    int ret = read_table(c, off) < 0 ? -EIO : 0;
+    int ret = c->q->external ? 0 : read_table(c, off) < 0 ? -EIO : 0;
 
-    for (uint32_t k = 0; k < l2_entries(c->q) && ret == 0; k++) {
-        uint64_t entry = get_be64(c->table + 8 * k), pos = entry & L2_OFFSET;
+    for (uint32_t i = 0; i < l2_entries(c->q) && ret == 0 && !c->q->external; i++) {
+        L2Entry e = entry_get(c->q, c->table, i);
+        uint64_t pos = e.word & L2_OFFSET;
 
-        if (!(entry & L2_COMPRESSED) && pos && check_in_file(c, pos, c->q->cluster))
-            ret = check_flag(c, entry, pos, "data cluster");
+        if (!entry_packed(e) && pos && check_in_file(c, pos, c->q->cluster))
+            ret = check_flag(c, e.word, pos, "data cluster");
     }
     return ret;
 }

@@ -20,7 +20,9 @@ enum { SECTOR_ENTRIES = 64, PENDING_MAX_CLUSTERS = 16384, PENDING_MAX_RUNS = 409
 
 int barrier(Qcow2 *q)
 {
-    return node_flush(q->node->file);
+    int ret = q->node->data ? node_flush(q->node->data) : 0;
+
+    return ret == 0 ? node_flush(q->node->file) : ret;
 }
 
 void l1_set(Qcow2 *q, uint32_t index, uint64_t entry)

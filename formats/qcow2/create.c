@@ -1,10 +1,11 @@
 /*
- * create.c - new images, and changes of an image's outline: size, backing file, options.
+ * create.c - new images, and changes of an image's outline: backing file, options.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "formats/qcow2/qcow2.h"
 
@@ -18,6 +19,9 @@ const OptionDesc qcow2_create_options[] = {
     { "compat", "str", "Compatibility level (v2 [0.10] or v3 [1.1])", NULL },
     { "backing_file", "str", "File name of a base image", NULL },
     { "backing_fmt", "str", "Image format of the base image", NULL },
+    { "data_file", "str", "File name of an external data file", NULL },
+    { "data_file_raw", "bool (on/off)", "The external data file must stay valid as a raw image",
+      NULL },
     { "lazy_refcounts", "bool (on/off)", "Postpone refcount updates", "off" },
     { "refcount_bits", "num", "Width of a reference count entry in bits", "16" },
     { NULL, NULL, NULL, NULL },
@@ -29,16 +33,17 @@ static const char *const compression_names[] = { "zlib", "zstd", NULL };
 typedef struct {
     uint64_t size, cluster_size, refcount_bits;
     int compat, prealloc, compression;
-    bool lazy;
-    char *backing_file, *backing_format;
+    bool lazy, extended, raw;
+    char *backing_file, *backing_format, *data_file;
+    char *data_record; /* the data file's name in the header */
 } Plan;
 
 /* ---- options ------------------------------------------------------------------------------- */
 
 static int refuse_unsupported(Options *o, Error **err)
 {
-    static const char *const flags[] = { "extended_l2", "encryption", "data_file_raw" };
-    static const char *const texts[] = { "data_file", "encrypt.format" };
+    static const char *const flags[] = { "encryption" };
+    static const char *const texts[] = { "encrypt.format" };
     int ret = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(flags) && ret == 0; i++) {
@@ -72,9 +77,48 @@ static int take_options(Plan *p, Options *o, Error **err)
         ret = options_take_enum(o, "compression_type", compression_names, &p->compression, err);
     if (ret == 0)
         ret = options_take_bool(o, "lazy_refcounts", &p->lazy, err);
+    if (ret == 0)
+        ret = options_take_bool(o, "extended_l2", &p->extended, err);
+    if (ret == 0)
+        ret = options_take_bool(o, "data_file_raw", &p->raw, err);
+    p->data_file = options_take(o, "data_file");
     p->backing_file = options_take(o, "backing_file");
     p->backing_format = options_take(o, "backing_fmt");
     return ret == 0 ? options_end(o, "qcow2", err) : ret;
+}
+
+static int check_shape(const Plan *p, Error **err)
+{
+    bool v2 = p->compat < 2;
+
+    if (v2 && p->extended)
+        return error_set(err, -EINVAL,
+                         "Extended L2 entries are only supported with compatibility level 1.1 and "
+                         "above (use version=v3 or greater)");
+    if (p->extended && p->cluster_size < 1u << QCOW2_MIN_EXTENDED_BITS)
+        return error_set(err, -EINVAL,
+                         "Extended L2 entries are only supported with cluster sizes of at least "
+                         "16384 bytes");
+    if (v2 && p->data_file)
+        return error_set(err, -EINVAL,
+                         "External data files are only supported with compatibility level 1.1 and "
+                         "above (use version=v3 or greater)");
+    if (p->raw && !p->data_file)
+        return error_set(err, -EINVAL, "data-file-raw requires data-file");
+    if (p->raw && p->backing_file)
+        return error_set(err, -EINVAL,
+                         "Backing file and data-file-raw cannot be used at the same time");
+    if (p->backing_file && p->prealloc != PREALLOC_OFF && !p->extended)
+        return error_set(err, -EINVAL,
+                         "Backing file and preallocation can only be used at the same time if "
+                         "extended_l2 is on");
+    return 0;
+}
+
+/* Guest bytes that one L2 table maps */
+static uint64_t table_span(const Plan *p)
+{
+    return p->cluster_size * (p->cluster_size >> (p->extended ? 4 : 3));
 }
 
 static int check_plan(const Plan *p, Error **err)
@@ -94,14 +138,13 @@ static int check_plan(const Plan *p, Error **err)
         return error_set(err, -EINVAL,
                          "Lazy refcounts and zstd are only supported with compatibility level 1.1 "
                          "and above (use version=v3 or greater)");
-    uint64_t span = p->cluster_size * (p->cluster_size / 8);
-    if (div_round_up(p->size, span) > QCOW2_MAX_L1_BYTES / 8)
+    if (div_round_up(p->size, table_span(p)) > QCOW2_MAX_L1_BYTES / 8)
         return error_set(err, -EFBIG,
                          "Image size too large for file format (try using a larger "
                          "cluster size)");
     if (p->backing_file && strlen(p->backing_file) > QCOW2_MAX_BACKING_NAME)
         return error_set(err, -EINVAL, "Backing file name too long");
-    return 0;
+    return check_shape(p, err);
 }
 
 /* ---- creating ------------------------------------------------------------------------------ */
@@ -109,9 +152,7 @@ static int check_plan(const Plan *p, Error **err)
 /* Clusters that the L1 table of a disk needs. */
 static uint64_t l1_clusters(const Plan *p)
 {
-    uint64_t per = p->cluster_size / 8; /* L1 entries a cluster, L2 entries a table */
-
-    return div_round_up(div_round_up(p->size, p->cluster_size * per), per);
+    return div_round_up(div_round_up(p->size, table_span(p)) * 8, p->cluster_size);
 }
 
 /* The counts of the outline's clusters, in the one refcount block that it has. */
@@ -139,20 +180,23 @@ static int write_outline(Node *file, const Plan *p, bool *whole, Error **err)
     Node image = { .file = file,
                    .backing_file = p->backing_file,
                    .backing_format = p->backing_format };
-    Qcow2 q = {
+    AUTO_HEADER Qcow2 q = {
         .node = &image,
         .version = p->compat < 2 ? 2 : 3,
         .cluster_bits = (unsigned)__builtin_ctzll(p->cluster_size),
         .cluster = (uint32_t)p->cluster_size,
         .refcount_order = order,
         .compression = (Compression)p->compression,
-        .incompatible = p->compression ? INCOMPAT_COMPRESSION : 0,
+        .incompatible = (p->compression ? INCOMPAT_COMPRESSION : 0) |
+                        (p->extended ? INCOMPAT_EXTENDED_L2 : 0) |
+                        (p->data_file ? INCOMPAT_DATA_FILE : 0),
+        .autoclear = p->raw ? AUTOCLEAR_DATA_RAW : 0,
         .compatible = p->lazy ? COMPAT_LAZY : 0,
         .reftable_offset = p->cluster_size,
         .reftable_clusters = 1,
     };
 
-    q.l2_bits = q.cluster_bits - 3;
+    header_shape(&q);
     *whole = clusters <= refblock_entries(&q) && clusters <= p->cluster_size;
     if (*whole && l1) {
         image.size = p->size;
@@ -165,38 +209,19 @@ static int write_outline(Node *file, const Plan *p, bool *whole, Error **err)
     put_be64(table, 2 * p->cluster_size);
     int ret =
         node_pwrite_zeroes(file, 0, clusters * p->cluster_size, 0); /* a device has old bytes */
+    if (ret == 0 && p->data_record)
+        ret = header_set_extension(&q, EXT_DATA_FILE, (const uint8_t *)p->data_record,
+                                   (uint32_t)strlen(p->data_record));
     if (ret == 0)
         ret = header_write(&q);
     if (ret == 0)
         ret = node_pwrite(file, table, sizeof(table), p->cluster_size);
     if (ret == 0)
         ret = write_counts(file, &q, clusters);
-    if (ret == -ENAMETOOLONG)
-        return error_set(err, ret, "the backing file's name does not fit into the header cluster");
+    if (ret == -ENAMETOOLONG || ret == -ENOSPC)
+        return error_set(err, ret,
+                         "the backing or data file's name does not fit into the header cluster");
     return ret < 0 ? error_set(err, ret, "cannot write the header: %s", strerror(-ret)) : 0;
-}
-
-static int preallocate(Node *node, uint64_t from, uint64_t to, Prealloc mode, Error **err)
-{
-    Qcow2 *q = node->state;
-    uint64_t off = align_up(from, q->cluster), end = align_up(to, q->cluster);
-    int ret = 0;
-
-    while (off < end && ret == 0) {
-        Extent place = { .kind = EXTENT_DATA };
-
-        ret = map_reserve(node, off, MIN(end - off, l2_span(q)), &place);
-        if (ret == 0)
-            ret = map_publish(node, off, place.len, &place, 0);
-        off += place.len;
-    }
-    if (ret < 0)
-        return error_set(err, ret, "cannot preallocate: %s", strerror(-ret));
-    uint64_t bytes = q->high_water << q->cluster_bits;
-    if (bytes > node_size(node->file))
-        ret = node_resize(node->file, bytes, mode == PREALLOC_METADATA ? PREALLOC_OFF : mode, true,
-                          err);
-    return ret;
 }
 
 /* With the image open: what the outline alone could not do. */
@@ -209,7 +234,7 @@ static int complete_image(const char *filename, const Plan *p, bool whole, Error
     if (ret == 0 && !whole)
         ret = node_resize(node, p->size, PREALLOC_OFF, false, err);
     if (ret == 0 && p->prealloc != PREALLOC_OFF)
-        ret = preallocate(node, 0, p->size, (Prealloc)p->prealloc, err);
+        ret = qcow2_preallocate(node, 0, p->size, (Prealloc)p->prealloc, err);
     return ret == 0 ? node_flush(node) : ret;
 }
 
@@ -227,6 +252,20 @@ static int create_image(const char *filename, const Plan *p, Error **err)
     return complete_image(filename, p, whole, err);
 }
 
+static int create_with_data(const char *filename, Plan *p, Error **err)
+{
+    bool existed = access(p->data_file, F_OK) == 0;
+    int ret = data_create(filename, p->data_file, p->backing_file, p->size, (Prealloc)p->prealloc,
+                          &p->data_record, err);
+
+    if (ret < 0)
+        return ret;
+    ret = create_image(filename, p, err);
+    if (ret < 0 && !existed)
+        unlink(p->data_file);
+    return ret;
+}
+
 int qcow2_create(const char *filename, Options *options, Error **err)
 {
     Plan p = { .cluster_size = 65536, .refcount_bits = 16, .compat = 2 };
@@ -234,8 +273,12 @@ int qcow2_create(const char *filename, Options *options, Error **err)
 
     if (ret == 0)
         ret = check_plan(&p, err);
+    if (p.raw && p.prealloc == PREALLOC_OFF) /* a complete table: nobody need look at it */
+        p.prealloc = PREALLOC_METADATA;
     if (ret == 0)
-        ret = create_image(filename, &p, err);
+        ret = p.data_file ? create_with_data(filename, &p, err) : create_image(filename, &p, err);
+    free(p.data_file);
+    free(p.data_record);
     free(p.backing_file);
     free(p.backing_format);
     return ret;
@@ -252,90 +295,15 @@ int qcow2_shape(Options *options, Qcow2Shape *shape, Error **err)
         .size = p.size,
         .cluster = p.cluster_size,
         .refcount_bits = p.refcount_bits,
-        .entry = 8,
+        .entry = p.extended ? 16 : 8,
         .v3 = p.compat >= 2,
         .all_data = p.prealloc == PREALLOC_FALLOC || p.prealloc == PREALLOC_FULL,
         .overlay = p.backing_file != NULL,
     };
+    free(p.data_file);
     free(p.backing_file);
     free(p.backing_format);
     return ret;
-}
-
-/* ---- resizing ------------------------------------------------------------------------------ */
-
-static int grow(Qcow2 *q, uint64_t size, Prealloc prealloc, Error **err)
-{
-    uint64_t need = max_l1_entries(q, size), old = q->node->size;
-    int ret = 0;
-
-    if (need > QCOW2_MAX_L1_BYTES / 8)
-        return error_set(err, -EFBIG, "%" PRIu64 " bytes are too many for this cluster size", size);
-    if (need > q->l1_size)
-        ret = l1_move(q, (uint32_t)need);
-    if (ret < 0)
-        return error_set(err, ret, "cannot make the L1 table longer: %s", strerror(-ret));
-    if (q->broken)
-        return -EIO;
-    if ((ret = bitmaps_plan(q, size, err)) < 0)
-        return ret;
-    q->node->size = size;
-    ret = bitmaps_switch(q);
-    if (ret == 0 && prealloc != PREALLOC_OFF)
-        return preallocate(q->node, old, size, prealloc, err);
-    return ret;
-}
-
-/* Cut off what lies behind the last cluster in use, with the counts of all others on disk. */
-static int truncate_file(Qcow2 *q)
-{
-    uint64_t end = div_round_up(node_size(q->node->file), q->cluster), count = 0;
-    int ret = cache_write(q, &q->ref_cache, false);
-
-    if (ret == 0)
-        ret = barrier(q);
-    for (uint64_t last = end; last > 0 && ret == 0 && count == 0;) {
-        ret = refcount_get(q, --last, &count);
-        end = count ? last + 1 : last;
-    }
-    if (ret < 0 || end << q->cluster_bits >= node_size(q->node->file))
-        return ret;
-    ret = node_resize(q->node->file, end << q->cluster_bits, PREALLOC_OFF, true, NULL);
-    q->high_water = ret == 0 ? end : q->high_water;
-    return ret;
-}
-
-/* The header first: a crash then leaves clusters beyond the end, which nobody sees. */
-static int shrink(Qcow2 *q, uint64_t size, Error **err)
-{
-    uint64_t old_end = (uint64_t)q->l1_size * l2_span(q), off = align_up(size, q->cluster);
-    int ret = commit_metadata(q);
-
-    if (ret < 0)
-        return ret;
-    if ((ret = bitmaps_plan(q, size, err)) < 0)
-        return ret;
-    q->node->size = size;
-    ret = bitmaps_switch(q);
-    if (ret == 0)
-        ret = bitmaps_cut(q);
-    if (ret == 0 && off < old_end)
-        ret = map_cut(q, off, old_end - off);
-    if (ret == 0)
-        ret = commit_metadata(q);
-    return ret == 0 ? truncate_file(q) : ret;
-}
-
-int qcow2_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err)
-{
-    Qcow2 *q = node->state;
-
-    if (q->snapshot_count && q->version < 3)
-        return error_set(err, -ENOTSUP, "v2 images with snapshots cannot be resized");
-    int ret = size < node->size ? shrink(q, size, err) : grow(q, size, prealloc, err);
-    if (ret == 0)
-        ret = commit_metadata(q);
-    return ret == 0 ? barrier(q) : ret;
 }
 
 /* ---- other changes ------------------------------------------------------------------------- */

@@ -43,7 +43,6 @@ static int read_geometry(Qcow2 *q, const uint8_t *h, Error **err)
     if (q->cluster_bits < QCOW2_MIN_CLUSTER_BITS || q->cluster_bits > QCOW2_MAX_CLUSTER_BITS)
         return bad(err, "cluster_bits", 20, q->cluster_bits, "not in 9..21");
     q->cluster = UINT32_C(1) << q->cluster_bits;
-    q->l2_bits = q->cluster_bits - 3;
     q->node->cluster = q->cluster;
     q->node->size = get_be64(h + 24);
     if (q->node->size > NODE_MAX_SIZE)
@@ -81,12 +80,36 @@ static int read_tables(Qcow2 *q, const uint8_t *h, Error **err)
     return check_table(q, "snapshots_offset", 64, q->snapshots_offset, q->snapshot_count, err);
 }
 
+void header_shape(Qcow2 *q)
+{
+    bool extended = q->incompatible & INCOMPAT_EXTENDED_L2;
+
+    q->units = extended ? QCOW2_UNITS : 1;
+    q->entry_log2 = extended ? 4 : 3;
+    q->l2_bits = q->cluster_bits - q->entry_log2;
+    q->slice_bits = q->l2_bits; /* options.c: smaller */
+    q->node->unit = q->cluster / q->units;
+}
+
+/* What follows from the feature bits for L2 tables and for the data */
+static int set_entries(Qcow2 *q, Error **err)
+{
+    bool extended = q->incompatible & INCOMPAT_EXTENDED_L2;
+
+    if (extended && q->cluster_bits < QCOW2_MIN_EXTENDED_BITS)
+        return bad(err, "cluster_bits", 20, q->cluster_bits, "not in 14..21 (extended L2 entries)");
+    header_shape(q);
+    q->external = q->incompatible & INCOMPAT_DATA_FILE;
+    q->raw = q->external && q->autoclear & AUTOCLEAR_DATA_RAW;
+    return 0;
+}
+
 static int read_v3(Qcow2 *q, const uint8_t *h, Error **err)
 {
     q->refcount_order = 4;
     q->header_length = QCOW2_V2_HEADER;
     if (q->version == 2)
-        return 0;
+        return set_entries(q, err);
     q->incompatible = get_be64(h + 72);
     q->compatible = get_be64(h + 80);
     q->autoclear = get_be64(h + 88);
@@ -103,7 +126,7 @@ static int read_v3(Qcow2 *q, const uint8_t *h, Error **err)
     if ((q->compression != COMPRESSION_ZLIB) != !!(q->incompatible & INCOMPAT_COMPRESSION))
         return bad(err, "compression_type", 104, q->compression,
                    "but the incompatible feature bit 3 says otherwise");
-    return 0;
+    return set_entries(q, err);
 }
 
 /* The name of an unknown bit, from the image's own table ("Feature name table"). */
@@ -121,10 +144,6 @@ static int check_features(const Qcow2 *q, Error **err)
     uint64_t unknown = q->incompatible & ~INCOMPAT_KNOWN;
     char name[47];
 
-    if (unknown & INCOMPAT_DATA_FILE)
-        return error_set(err, -ENOTSUP, "qcow2: external data files are not supported");
-    if (unknown & INCOMPAT_EXTENDED_L2)
-        return error_set(err, -ENOTSUP, "qcow2: extended L2 entries are not supported");
     if (unknown) {
         feature_name(q, (unsigned)__builtin_ctzll(unknown), name);
         return error_set(err, -ENOTSUP, "Unsupported qcow2 feature(s): %s", name);

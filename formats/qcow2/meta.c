@@ -30,7 +30,7 @@ static size_t probe(const MetaSet *m, uint64_t key)
 
 static int grow(MetaSet *m)
 {
-    MetaSet more = { .room = m->room ? 2 * m->room : 256 };
+    MetaSet more = { .watched = m->watched, .room = m->room ? 2 * m->room : 256 };
 
     more.keys = calloc(more.room, sizeof(*more.keys));
     if (!more.keys)
@@ -62,6 +62,8 @@ int meta_add(Qcow2 *q, uint64_t off, uint64_t bytes)
     uint64_t first = off >> q->cluster_bits, n = div_round_up(bytes, q->cluster);
     int ret = 0;
 
+    if (!q->meta.watched)
+        return 0;
     pthread_mutex_lock(&q->l2_cache.lock);
     for (uint64_t key = first + 1; key <= first + n && ret == 0; key++)
         ret = add_key(&q->meta, key);
@@ -132,7 +134,7 @@ int meta_build(Qcow2 *q)
 int meta_rebuild(Qcow2 *q)
 {
     free(q->meta.keys);
-    q->meta = (MetaSet) { 0 };
+    q->meta = (MetaSet) { .watched = q->meta.watched };
     return meta_build(q);
 }
 

@@ -3,10 +3,13 @@
  *
  *     header.c    header, extensions          snapshot.c  internal snapshots
  *     map.c       guest offset -> cluster     tree.c      whole L1 trees
+ *     publish.c   changing that               data.c      the data file
  *     refcount.c  allocation                  check.c     check and repair
  *     cache.c     tables in memory            commit.c    their way to disk
  *     meta.c      where metadata lies         pack.c      compression
- *     create.c    create, resize, amend       bitmap*.c   dirty bitmaps
+ *     create.c    create, amend               bitmap*.c   dirty bitmaps
+ *     resize.c    size, preallocation         options.c   options of an open image
+ *     entry.h     one L2 entry
  *     measure.c   how large an image would get
  */
 #include <errno.h>
@@ -40,7 +43,6 @@ static int announce_writer(Qcow2 *q)
     bool changed = q->autoclear & ~AUTOCLEAR_KNOWN;
 
     q->autoclear &= AUTOCLEAR_KNOWN;
-    q->lazy = q->compatible & COMPAT_LAZY && q->version >= 3;
     if (q->lazy && !(q->incompatible & INCOMPAT_DIRTY)) {
         q->incompatible |= INCOMPAT_DIRTY;
         changed = true;
@@ -54,12 +56,7 @@ static int announce_writer(Qcow2 *q)
 static int open_tables(Qcow2 *q, Error **err)
 {
     uint64_t *l1;
-    int ret = cache_init(&q->l2_cache, q->cluster, QCOW2_L2_CACHE_BYTES);
-
-    if (ret == 0)
-        ret = cache_init(&q->ref_cache, q->cluster, QCOW2_REFBLOCK_CACHE_BYTES);
-    if (ret == 0)
-        ret = l1_read(q, q->l1_offset, q->l1_size, &l1);
+    int ret = l1_read(q, q->l1_offset, q->l1_size, &l1);
     if (ret == 0)
         ret = l1_adopt(q, l1, q->l1_size, q->l1_offset);
     return ret < 0 ? error_set(err, ret, "cannot read the L1 table: %s", strerror(-ret)) : 0;
@@ -67,14 +64,14 @@ static int open_tables(Qcow2 *q, Error **err)
 
 static int qcow2_open(Node *node, Options *options, Error **err)
 {
-    static const char *const ignored[] = { "lazy-refcounts", "overlap-check", "l2-cache-size",
-                                           "refcount-cache-size", "cache-size" };
     Qcow2 *q = node->state;
 
     q->node = node;
-    for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
-        free(options_take(options, ignored[i]));
     int ret = header_read(node, err);
+    if (ret == 0)
+        ret = options_apply(q, options, err);
+    if (ret == 0)
+        ret = data_open(q, options, err);
     if (ret == 0)
         ret = open_tables(q, err);
     if (ret == 0)
@@ -153,9 +150,14 @@ static json_t *qcow2_format_info(Node *node)
     if (bitmaps_any(q))
         json_object_set_new(data, "bitmaps", bitmaps_info(q));
     json_object_set_new(data, "refcount-bits", json_integer(1 << q->refcount_order));
+    AUTO_FREE char *name = q->external ? data_file_name(q) : NULL;
+    if (name)
+        json_object_set_new(data, "data-file", json_string(name));
+    if (q->external)
+        json_object_set_new(data, "data-file-raw", json_boolean(q->raw));
     if (q->version >= 3) {
         json_object_set_new(data, "corrupt", json_boolean(q->incompatible & INCOMPAT_CORRUPT));
-        json_object_set_new(data, "extended-l2", json_false());
+        json_object_set_new(data, "extended-l2", json_boolean(q->units > 1));
     }
     json_object_set_new(info, "type", json_string("qcow2"));
     json_object_set_new(info, "data", data);

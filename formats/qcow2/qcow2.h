@@ -23,13 +23,15 @@ enum {
     QCOW2_OWN_HEADER = 112, /* with the compression type, padded to 8 */
     QCOW2_MIN_CLUSTER_BITS = 9,
     QCOW2_MAX_CLUSTER_BITS = 21,
+    QCOW2_MIN_EXTENDED_BITS = 14,
+    QCOW2_UNITS = 32, /* a cluster has, with extended L2 entries */
     QCOW2_MAX_REFCOUNT_ORDER = 6,
     QCOW2_MAX_BACKING_NAME = 1023,
 };
 
 /* Caps on what an image may make us allocate */
 enum {
-    QCOW2_MAX_L1_BYTES = 32 << 20,
+    QCOW2_MAX_L1_BYTES = 128 << 20, /* 8 EiB with the largest clusters */
     QCOW2_MAX_REFTABLE_BYTES = 8 << 20,
     QCOW2_MAX_SNAPSHOTS = 65536,
     QCOW2_MAX_SNAPSHOT_TABLE = 64 << 20,
@@ -37,6 +39,7 @@ enum {
     QCOW2_MAX_EXTENSIONS = 256,
     QCOW2_L2_CACHE_BYTES = 32 << 20,
     QCOW2_REFBLOCK_CACHE_BYTES = 16 << 20,
+    QCOW2_L2_SLICE_BYTES = 64 << 10,
 };
 
 /* "Feature bits" */
@@ -45,16 +48,19 @@ enum {
 #define INCOMPAT_DATA_FILE   (UINT64_C(1) << 2)
 #define INCOMPAT_COMPRESSION (UINT64_C(1) << 3)
 #define INCOMPAT_EXTENDED_L2 (UINT64_C(1) << 4)
-#define INCOMPAT_KNOWN       (INCOMPAT_DIRTY | INCOMPAT_CORRUPT | INCOMPAT_COMPRESSION)
-#define COMPAT_LAZY          (UINT64_C(1) << 0)
-#define AUTOCLEAR_BITMAPS    (UINT64_C(1) << 0)
-#define AUTOCLEAR_KNOWN      AUTOCLEAR_BITMAPS
+#define INCOMPAT_KNOWN                                                                             \
+    (INCOMPAT_DIRTY | INCOMPAT_CORRUPT | INCOMPAT_DATA_FILE | INCOMPAT_COMPRESSION |               \
+     INCOMPAT_EXTENDED_L2)
+#define COMPAT_LAZY        (UINT64_C(1) << 0)
+#define AUTOCLEAR_BITMAPS  (UINT64_C(1) << 0)
+#define AUTOCLEAR_DATA_RAW (UINT64_C(1) << 1)
+#define AUTOCLEAR_KNOWN    (AUTOCLEAR_BITMAPS | AUTOCLEAR_DATA_RAW)
 
 /* "Cluster mapping" */
 #define L1_OFFSET       UINT64_C(0x00fffffffffffe00)
 #define L1_RESERVED     UINT64_C(0x7f000000000001ff)
 #define L2_OFFSET       UINT64_C(0x00fffffffffffe00)
-#define L2_RESERVED     UINT64_C(0x3f000000000001fe)
+#define L2_RESERVED     UINT64_C(0x3f000000000001fe) /* extended entries: L2_ZERO, too */
 #define L2_ZERO         UINT64_C(1)
 #define L2_COMPRESSED   (UINT64_C(1) << 62)
 #define ENTRY_COPIED    (UINT64_C(1) << 63)
@@ -67,6 +73,7 @@ typedef enum { COMPRESSION_ZLIB, COMPRESSION_ZSTD } Compression;
 #define EXT_BACKING_FORMAT UINT32_C(0xe2792aca)
 #define EXT_FEATURE_NAMES  UINT32_C(0x6803f857)
 #define EXT_BITMAPS        UINT32_C(0x23852875)
+#define EXT_DATA_FILE      UINT32_C(0x44415441)
 
 typedef struct Extension {
     uint32_t type, len;
@@ -82,7 +89,7 @@ typedef struct Snapshot {
     uint32_t extra_len;
 } Snapshot;
 
-/* A cached table of one cluster: an L2 table or a refcount block. */
+/* A cached part of an L2 table, or a cached refcount block */
 typedef struct {
     uint64_t off; /* 0: free */
     uint8_t *buf; /* as on disk, big endian */
@@ -96,23 +103,34 @@ typedef struct Cache {
     pthread_mutex_t lock; /* look-ups load tables on many threads; the L2 cache's: MetaSet, too */
     Slot *slots;
     int32_t *heads;
+    uint32_t bytes; /* of one slot: divides the cluster size */
     uint32_t count, max, hash_mask, dirty, tick, hand;
 } Cache;
 
 /* The clusters that hold metadata, so that nothing else is ever written there. */
 typedef struct MetaSet {
+    bool watched;   /* somebody asks: else it stays empty */
     uint64_t *keys; /* cluster index plus one; 0 is empty */
     size_t count, room;
 } MetaSet;
 
+/* Why space is freed: for each it can be said whether the file below gets it back. */
+typedef enum { FREE_OTHER, FREE_REQUEST, FREE_SNAPSHOT } FreeReason;
+
 /* Space whose last reference went away in memory, but not yet on disk. */
 typedef struct {
     uint64_t cluster, count;
+    FreeReason why;
 } Pending;
 
 typedef struct Qcow2 {
     Node *node;
     unsigned version, cluster_bits, l2_bits, refcount_order;
+    unsigned entry_log2; /* an L2 entry's size */
+    unsigned slice_bits; /* entries of the part of an L2 table that is cached at once */
+    unsigned units;      /* a cluster has: 1, or 32 with extended L2 entries */
+    bool external;       /* guest data lies in a data file, each cluster at its guest offset */
+    bool raw;            /* that file alone must always be the whole disk */
     uint32_t cluster;
     uint32_t header_length;
     uint64_t incompatible, compatible, autoclear;
@@ -147,12 +165,24 @@ typedef struct Qcow2 {
     uint64_t snapshots_offset, snapshots_bytes;
     struct Bitmaps *bitmaps; /* bitmap.h */
     bool lazy;
-    _Atomic bool broken; /* damage was found while writing; no more changes */
+    unsigned pass_discard; /* 1 << FreeReason */
+    _Atomic bool broken;   /* damage was found while writing; no more changes */
 } Qcow2;
 
 static inline uint32_t l2_entries(const Qcow2 *q)
 {
     return UINT32_C(1) << q->l2_bits;
+}
+
+static inline uint64_t slice_entries(const Qcow2 *q)
+{
+    return UINT64_C(1) << q->slice_bits;
+}
+
+/* Guest bytes that one slice maps */
+static inline uint64_t slice_span(const Qcow2 *q)
+{
+    return (uint64_t)q->cluster << q->slice_bits;
 }
 
 /* Guest bytes that one L2 table maps */
@@ -192,19 +222,28 @@ int header_rewrite(Qcow2 *q);
 /* Add or replace an extension in memory; len 0: there is none any more. */
 int header_set_extension(Qcow2 *q, uint32_t type, const uint8_t *data, uint32_t len);
 void header_free(Qcow2 *q);
+/* The sizes that follow from the cluster size and the kind of L2 entries */
+void header_shape(Qcow2 *q);
+static inline void auto_header_cleanup(Qcow2 *q)
+{
+    header_free(q);
+}
+#define AUTO_HEADER __attribute__((cleanup(auto_header_cleanup)))
 
 /* cache.c */
-int cache_init(Cache *c, uint32_t cluster, uint64_t bytes);
+int cache_init(Cache *c, uint32_t slot_bytes, uint64_t bytes);
 void cache_free(Cache *c);
 /* With c->lock held, and still so on return (it is dropped around reading from disk). */
 int cache_get_locked(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf);
 /* (change) *buf is good until the next call on this cache */
 int cache_get(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf);
 /* (change) a new table, all zeros, dirty and fresh */
-int cache_new(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf);
+int cache_new(Cache *c, uint64_t off, uint8_t **buf);
 /* (change) bytes [from, to) of the table were changed */
 void cache_dirty(Cache *c, uint64_t off, uint32_t from, uint32_t to);
 void cache_forget(Cache *c, uint64_t off);
+/* All of one cluster */
+void cache_forget_cluster(Qcow2 *q, Cache *c, uint64_t off);
 /* Write dirty tables (only_fresh: those that nothing refers to); they become clean. */
 int cache_write(Qcow2 *q, Cache *c, bool only_fresh);
 bool cache_crowded(const Cache *c); /* too many dirty tables */
@@ -232,6 +271,7 @@ int refcount_cover(Qcow2 *q, uint64_t cluster);
 int alloc_packed(Qcow2 *q, uint32_t len, uint64_t *pos);
 /* References that went away in memory; counted down once that is on disk */
 int free_later(Qcow2 *q, uint64_t off, uint64_t bytes);
+int free_because(Qcow2 *q, uint64_t off, uint64_t bytes, FreeReason why);
 int free_apply_pending(Qcow2 *q);
 
 /* meta.c (change; meta_hit also while looking up, with the L2 cache's lock held) */
@@ -246,12 +286,20 @@ void meta_free(Qcow2 *q);
 int damage(Qcow2 *q, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* map.c */
+/* Where the L2 table with this index in the L1 table is; 0: nowhere */
+int l2_place(Qcow2 *q, uint64_t index, uint64_t *off);
+/* (change) the part of the L2 table at `table` that has its entry `i` */
+int l2_slice(Qcow2 *q, uint64_t table, uint64_t i, uint8_t **slice);
 int map_extent(Node *node, uint64_t off, uint64_t len, Extent *ext);
+
+/* publish.c (change) */
 int map_reserve(Node *node, uint64_t off, uint64_t len, Extent *place);
 int map_publish(Node *node, uint64_t off, uint64_t len, const Extent *place, unsigned flags);
 int map_release(Node *node, const Extent *place);
 /* Nothing is at these whole clusters, beyond the disk's new end (where no backing file shows) */
 int map_cut(Qcow2 *q, uint64_t off, uint64_t len);
+/* Space for these whole clusters, in which nothing is yet */
+int map_preallocate(Qcow2 *q, uint64_t off, uint64_t len, uint64_t *done);
 /* Where the compressed cluster of an L2 entry lies */
 void packed_place(const Qcow2 *q, uint64_t entry, uint64_t *pos, uint32_t *len);
 
@@ -307,6 +355,22 @@ int bitmaps_set_all(Qcow2 *q);
 int qcow2_check(Node *node, unsigned fix, CheckReport *report, void *opaque, CheckResult *result,
                 Error **err);
 
+/* options.c (open) */
+int options_apply(Qcow2 *q, Options *o, Error **err);
+
+/* data.c */
+int data_open(Qcow2 *q, Options *options, Error **err);
+/* The data file's name as the image has it (the caller frees it); NULL: it has none. */
+char *data_file_name(const Qcow2 *q);
+/* *record becomes the name for the header. */
+int data_create(const char *filename, const char *name, const char *backing, uint64_t size,
+                Prealloc prealloc, char **record, Error **err);
+int data_resize(Qcow2 *q, uint64_t old, uint64_t size, Prealloc prealloc, Error **err);
+
+/* resize.c */
+int qcow2_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err);
+int qcow2_preallocate(Node *node, uint64_t from, uint64_t to, Prealloc mode, Error **err);
+
 /* create.c */
 extern const OptionDesc qcow2_create_options[];
 /* What the options of a new image come to, without making it. */
@@ -322,7 +386,6 @@ int qcow2_shape(Options *options, Qcow2Shape *shape, Error **err);
 int qcow2_measure(Options *options, Node *src, MeasureInfo *info, Error **err);
 
 int qcow2_create(const char *filename, Options *options, Error **err);
-int qcow2_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err);
 int qcow2_change_backing(Node *node, const char *file, const char *format, Error **err);
 int qcow2_make_empty(Node *node, Error **err);
 extern const OptionDesc qcow2_amend_options[];

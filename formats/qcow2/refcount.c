@@ -78,12 +78,20 @@ int refcount_get(Qcow2 *q, uint64_t cluster, uint64_t *count)
     return ret;
 }
 
+/* Counts may be written at any time: they go up before, and down after the references on disk. */
+static int make_room(Qcow2 *q)
+{
+    return cache_crowded(&q->ref_cache) ? cache_write(q, &q->ref_cache, false) : 0;
+}
+
 int refcount_add(Qcow2 *q, uint64_t cluster, int delta)
 {
     uint64_t n = refblock_entries(q);
     uint8_t *block;
-    int ret = load_block(q, cluster / n, &block);
+    int ret = make_room(q);
 
+    if (ret == 0)
+        ret = load_block(q, cluster / n, &block);
     if (ret < 0)
         return ret;
     uint64_t count = block ? refcount_read(q, block, cluster % n) : 0;
@@ -182,7 +190,9 @@ static int add_block(Qcow2 *q, uint64_t index, uint64_t at)
     if (ret == 0 && at / per != index)
         ret = refcount_add(q, at, 1);
     if (ret == 0)
-        ret = cache_new(q, &q->ref_cache, off, &block);
+        ret = make_room(q);
+    if (ret == 0)
+        ret = cache_new(&q->ref_cache, off, &block);
     if (ret == 0)
         ret = meta_add(q, off, q->cluster);
     if (ret < 0)
@@ -341,14 +351,14 @@ int alloc_packed(Qcow2 *q, uint32_t len, uint64_t *pos)
 
 /* ---- giving back --------------------------------------------------------------------------- */
 
-int free_later(Qcow2 *q, uint64_t off, uint64_t bytes)
+int free_because(Qcow2 *q, uint64_t off, uint64_t bytes, FreeReason why)
 {
     uint64_t first = off >> q->cluster_bits;
     uint64_t n = ((off + bytes - 1) >> q->cluster_bits) - first + 1;
     Pending *last = q->pending_count ? &q->pending[q->pending_count - 1] : NULL;
 
     q->pending_clusters += n;
-    if (last && last->cluster + last->count == first) {
+    if (last && last->cluster + last->count == first && last->why == why) {
         last->count += n;
         return 0;
     }
@@ -361,11 +371,16 @@ int free_later(Qcow2 *q, uint64_t off, uint64_t bytes)
         q->pending = more;
         q->pending_room = room;
     }
-    q->pending[q->pending_count++] = (Pending) { first, n };
+    q->pending[q->pending_count++] = (Pending) { first, n, why };
     return 0;
 }
 
-static void became_free(Qcow2 *q, uint64_t first, uint64_t n)
+int free_later(Qcow2 *q, uint64_t off, uint64_t bytes)
+{
+    return free_because(q, off, bytes, FREE_OTHER);
+}
+
+static void became_free(Qcow2 *q, uint64_t first, uint64_t n, FreeReason why)
 {
     if (n == 0)
         return;
@@ -374,7 +389,7 @@ static void became_free(Qcow2 *q, uint64_t first, uint64_t n)
     if (q->packed_pos && q->packed_pos >> q->cluster_bits >= first &&
         q->packed_pos >> q->cluster_bits < first + n)
         q->packed_pos = 0;
-    if (q->node->flags & OPEN_UNMAP)
+    if (q->pass_discard & 1u << why)
         node_discard(q->node->file, first << q->cluster_bits, n << q->cluster_bits);
 }
 
@@ -390,14 +405,12 @@ static int drop_run(Qcow2 *q, const Pending *p)
         if (ret == 0)
             ret = refcount_get(q, i, &count);
         if (ret < 0 || count) { /* [start, i) is free now, i is not */
-            became_free(q, start, i - start);
+            became_free(q, start, i - start, p->why);
             start = i + 1;
         }
-        if (ret == 0 && cache_crowded(&q->ref_cache))
-            ret = cache_write(q, &q->ref_cache, false);
     }
     if (start < i)
-        became_free(q, start, i - start);
+        became_free(q, start, i - start, p->why);
     return ret;
 }
 

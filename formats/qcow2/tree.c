@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "formats/qcow2/qcow2.h"
+#include "formats/qcow2/entry.h"
 
 int l1_read(Qcow2 *q, uint64_t off, uint32_t size, uint64_t **l1)
 {
@@ -37,13 +37,15 @@ int l1_write_table(Qcow2 *q, const uint64_t *l1, uint32_t size, uint64_t off)
 }
 
 /* What one L2 entry refers to: up to two clusters. */
-static uint64_t entry_clusters(const Qcow2 *q, uint64_t entry, uint64_t *first)
+static uint64_t entry_clusters(const Qcow2 *q, L2Entry e, uint64_t *first)
 {
-    uint64_t pos = entry & L2_OFFSET;
+    uint64_t pos = e.word & L2_OFFSET;
     uint32_t len = q->cluster;
 
-    if (entry & L2_COMPRESSED)
-        packed_place(q, entry, &pos, &len);
+    if (q->external)
+        return 0;
+    if (entry_packed(e))
+        packed_place(q, e.word, &pos, &len);
     *first = pos >> q->cluster_bits;
     return pos ? ((pos + len - 1) >> q->cluster_bits) - *first + 1 : 0;
 }
@@ -56,19 +58,20 @@ static int hold_cluster(Qcow2 *q, uint64_t cluster, int delta, uint64_t *left)
     int ret = refcount_add(q, cluster, delta);
     if (ret == 0)
         --*left;
-    if (ret == 0 && cache_crowded(&q->ref_cache))
-        ret = cache_write(q, &q->ref_cache, false);
     return ret;
 }
 
 static int hold_table(Qcow2 *q, uint64_t off, int delta, uint64_t *left)
 {
-    uint8_t *table;
-    int ret = cache_get(q, &q->l2_cache, off, &table);
+    uint8_t *slice = NULL;
+    int ret = 0;
 
     for (uint32_t i = 0; i < l2_entries(q) && ret == 0; i++) {
-        uint64_t first, n = entry_clusters(q, get_be64(table + 8 * i), &first);
+        uint64_t first, n, k = i & (slice_entries(q) - 1);
 
+        if (k == 0 && (ret = l2_slice(q, off, i, &slice)) < 0)
+            break;
+        n = entry_clusters(q, entry_get(q, slice, k), &first);
         for (uint64_t k = 0; k < n && ret == 0; k++)
             ret = hold_cluster(q, first + k, delta, left);
     }
@@ -103,25 +106,33 @@ int tree_hold(Qcow2 *q, const uint64_t *l1, uint32_t size)
     return ret;
 }
 
+static int drop_table(Qcow2 *q, uint64_t off)
+{
+    uint8_t *slice = NULL;
+    uint64_t first;
+    int ret = 0;
+
+    for (uint32_t i = 0; i < l2_entries(q) && ret == 0; i++) {
+        uint64_t n, k = i & (slice_entries(q) - 1);
+
+        if (k == 0 && (ret = l2_slice(q, off, i, &slice)) < 0)
+            break;
+        n = entry_clusters(q, entry_get(q, slice, k), &first);
+        if (n && !meta_hit(q, first << q->cluster_bits, n << q->cluster_bits))
+            ret = free_because(q, first << q->cluster_bits, n << q->cluster_bits, FREE_SNAPSHOT);
+    }
+    return ret == 0 ? free_because(q, off, q->cluster, FREE_SNAPSHOT) : ret;
+}
+
 int tree_drop(Qcow2 *q, const uint64_t *l1, uint32_t size)
 {
     int ret = 0;
 
     for (uint32_t i = 0; i < size && ret == 0; i++) {
-        uint64_t off = l1[i] & L1_OFFSET, first;
-        uint8_t *table;
+        uint64_t off = l1[i] & L1_OFFSET;
 
-        if (off == 0 || off & (q->cluster - 1))
-            continue;
-        ret = cache_get(q, &q->l2_cache, off, &table);
-        for (uint32_t k = 0; k < l2_entries(q) && ret == 0; k++) {
-            uint64_t n = entry_clusters(q, get_be64(table + 8 * k), &first);
-
-            if (n && !meta_hit(q, first << q->cluster_bits, n << q->cluster_bits))
-                ret = free_later(q, first << q->cluster_bits, n << q->cluster_bits);
-        }
-        if (ret == 0)
-            ret = free_later(q, off, q->cluster);
+        if (off && is_metadata_aligned(q, off))
+            ret = drop_table(q, off);
     }
     return ret;
 }
@@ -137,25 +148,37 @@ static int fix_entry(Qcow2 *q, uint64_t *entry, uint64_t pos)
     return ret;
 }
 
-static int fix_table(Qcow2 *q, uint64_t off)
+static int fix_slice(Qcow2 *q, uint64_t off, uint8_t *slice)
 {
-    uint8_t *table;
     bool changed = false;
-    int ret = cache_get(q, &q->l2_cache, off, &table);
+    int ret = 0;
 
-    for (uint32_t i = 0; i < l2_entries(q) && ret == 0; i++) {
-        uint64_t old = get_be64(table + 8 * i), new = old;
+    for (uint32_t k = 0; k < slice_entries(q) && ret == 0; k++) {
+        L2Entry old = entry_get(q, slice, k), new = old;
 
-        if (old & L2_COMPRESSED || !(old & L2_OFFSET))
+        if (entry_packed(old) || !(old.word & L2_OFFSET))
             continue;
-        ret = fix_entry(q, &new, old & L2_OFFSET);
-        put_be64(table + 8 * i, new);
-        changed |= new != old;
+        ret = fix_entry(q, &new.word, old.word & L2_OFFSET);
+        entry_put(q, slice, k, new);
+        changed |= new.word != old.word;
     }
     if (changed)
-        cache_dirty(&q->l2_cache, off, 0, q->cluster);
-    if (cache_crowded(&q->l2_cache) && ret == 0)
-        ret = commit_metadata(q);
+        cache_dirty(&q->l2_cache, off, 0, q->l2_cache.bytes);
+    return ret;
+}
+
+static int fix_table(Qcow2 *q, uint64_t off)
+{
+    uint8_t *slice;
+    int ret = 0;
+
+    for (uint32_t i = 0; i < l2_entries(q) && ret == 0 && !q->external; i += slice_entries(q)) {
+        ret = l2_slice(q, off, i, &slice);
+        if (ret == 0)
+            ret = fix_slice(q, off + ((uint64_t)i << q->entry_log2), slice);
+        if (cache_crowded(&q->l2_cache) && ret == 0)
+            ret = commit_metadata(q);
+    }
     return ret;
 }
 

@@ -42,12 +42,25 @@ static const Case cases[] = {
     { "2M clusters", "qcow2", "cluster_size=2M", 0, true, true },
     { "lazy refcounts", "qcow2", "lazy_refcounts=on,cluster_size=4k", OPEN_UNMAP, true, true },
     { "preallocated", "qcow2", "preallocation=metadata,cluster_size=4k", 0, false, true },
+    { "subclusters", "qcow2", "extended_l2=on", OPEN_UNMAP, false, true },
+    { "subclusters, overlay", "qcow2", "extended_l2=on,cluster_size=16k", 0, true, true },
+    { "subclusters, overlay, unmap", "qcow2", "extended_l2=on,cluster_size=32k", OPEN_UNMAP, true,
+      true },
+    { "subclusters, preallocated overlay", "qcow2",
+      "extended_l2=on,cluster_size=16k,preallocation=metadata", 0, true, true },
+    { "data file", "qcow2", "data_file=data,cluster_size=4k", OPEN_UNMAP, true, false },
+    { "data file, subclusters", "qcow2", "data_file=data,cluster_size=16k,extended_l2=on",
+      OPEN_UNMAP, true, false },
+    { "raw data file", "qcow2", "data_file=data,data_file_raw=on,cluster_size=4k", OPEN_UNMAP,
+      false, false },
+    { "raw data file, subclusters", "qcow2", "data_file=data,data_file_raw=on,extended_l2=on", 0,
+      false, false },
     { "O_DIRECT overlay", "qcow2", "cluster_size=4k", OPEN_DIRECT, true, true },
 };
 
 typedef struct {
     const Case *c;
-    char dir[64], path[128];
+    char dir[64], path[128], data[128];
     Node *node;
     uint8_t *mirror, *snaps[MAX_SNAPS];
     uint64_t size, snap_sizes[MAX_SNAPS];
@@ -183,9 +196,24 @@ static void check_image(Run *r)
                  (unsigned long long)result.corruptions, (unsigned long long)result.leaks);
 }
 
+/* A raw data file is the disk, whatever the metadata say. */
+static void check_data_file(Run *r)
+{
+    AUTO_FREE uint8_t *now = malloc(r->size);
+    AUTO_NODE Node *data = NULL;
+
+    if (!strstr(r->c->options, "data_file_raw"))
+        return;
+    ok(node_open(r->data, "raw", NULL, 0, &data, NULL), NULL, "open the data file");
+    assert_int_equal(node_size(data), r->size);
+    ok(node_pread(data, now, r->size, 0), NULL, "read the data file");
+    assert_memory_equal(now, r->mirror, r->size);
+}
+
 static void step_reopen(Run *r)
 {
     node_unref(r->node);
+    check_data_file(r);
     open_image(r);
     check_image(r);
 }
@@ -203,7 +231,8 @@ static void step_snapshot(Run *r)
     Error *err = NULL;
 
     if (strcmp(r->c->format, "raw") == 0 || strstr(r->c->options, "refcount_bits=1") ||
-        strstr(r->c->options, "refcount_bits=2") || strstr(r->c->options, "0.10"))
+        strstr(r->c->options, "refcount_bits=2") || strstr(r->c->options, "0.10") ||
+        strstr(r->c->options, "data_file"))
         return;
     snprintf(name, sizeof(name), "s%d", i);
     if (r->snaps[i] && rnd(2)) {
@@ -278,6 +307,9 @@ static void run_case(const Case *c, int count)
     snprintf(r.path, sizeof(r.path), "%s/image", r.dir);
     options_parse(o, c->options, NULL, NULL);
     options_set_u64(o, "size", r.size);
+    snprintf(r.data, sizeof(r.data), "%s/data", r.dir);
+    if (options_has(o, "data_file"))
+        options_set(o, "data_file", r.data);
     if (c->backing)
         make_backing(&r, o);
     ok(node_create(r.path, c->format, o, 0, NULL, &err), err, "create");

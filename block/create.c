@@ -19,7 +19,7 @@ static int missing_format(const char *path, Error **err)
 {
     AUTO_NODE Node *base = NULL;
 
-    if (node_open(path, NULL, NULL, OPEN_NO_BACKING | OPEN_FORCE_SHARE, &base, err) < 0)
+    if (node_open(path, NULL, NULL, OPEN_NO_BACKING | OPEN_FORCE_SHARE | OPEN_NO_IO, &base, err) < 0)
         return err && *err ? (*err)->code : -EIO;
     return error_set(err, -EINVAL,
                      "Backing file specified without backing format (-F); detected format of %s",
@@ -41,7 +41,7 @@ static int check_backing(const char *filename, Options *o, unsigned flags, Error
     AUTO_FREE char *path = path_resolve(filename, name);
     if (!fmt)
         return missing_format(path, err);
-    int ret = node_open(path, fmt, NULL, 0, &base, err);
+    int ret = node_open(path, fmt, NULL, OPEN_NO_IO, &base, err);
     if (ret == 0 && !options_has(o, "size"))
         options_set_u64(o, "size", node_size(base));
     return ret;

@@ -39,6 +39,7 @@ enum {
     OPEN_UNMAP = 1 << 8,        /* discard reaches the protocol (holes are punched) */
     OPEN_NO_LOCK = 1 << 9,      /* take no image locks at all */
     OPEN_NO_DATA = 1 << 10,     /* guest data will not be read: its own file is not opened */
+    OPEN_NO_IO = 1 << 11,       /* guest data are not used: an encrypted image needs no secret */
 
     OPEN_TRUSTED = 1 << 16,        /* an image may name anything (docs/TRUST.md) */
     OPEN_LOCAL_NAMES = 1 << 17,    /* an image may name plain local files only */

@@ -16,7 +16,7 @@ static int list_options(const char *filename, const Common *common)
     if (!format) {
         if (!filename)
             return fail(NULL, -EINVAL);
-        node = open_image(common, filename, NULL, NULL, OPEN_NO_BACKING);
+        node = open_image(common, filename, NULL, NULL, OPEN_NO_BACKING | OPEN_NO_IO);
         if (!node)
             return 1;
         format = node_format(node);

@@ -125,7 +125,7 @@ static int act_all(Node *node, Node *source, const Job *job)
 
 static int run(const Job *job)
 {
-    unsigned flags = OPEN_NO_BACKING;
+    unsigned flags = OPEN_NO_BACKING | OPEN_NO_IO;
     Error *err = NULL;
     AUTO_NODE Node *source = NULL;
 

@@ -239,14 +239,14 @@ static int json_report(JsonWriter *w, const Report *r, const Show *show, Error *
         jw_put_u64(w, "cluster-size", info->cluster_size);
     jw_put_string(w, "format", node_format(r->node));
     jw_put_u64(w, "actual-size", info->disk_size);
-    if (info->encrypted)
-        jw_put_bool(w, "encrypted", true);
     if (info->compressed)
         jw_put_bool(w, "compressed", true);
     if (r->specific) {
         jw_key(w, "format-specific");
         jw_value(w, r->specific);
     }
+    if (info->encrypted)
+        jw_put_bool(w, "encrypted", true);
     if (info->full_backing_file)
         jw_put_string(w, "full-backing-filename", info->full_backing_file);
     if (info->backing_file)
@@ -372,8 +372,9 @@ int cmd_info(int argc, char **argv)
         return usage_error(cmd, "exactly one file name is expected");
 
     /* Looking at an image opens nothing that it names, unless the chain is asked for. */
-    AUTO_NODE Node *node = open_image(&common, argv[optind], common.format, common.cache,
-                                      (show.chain ? 0 : OPEN_NO_BACKING) | OPEN_NO_DATA);
+    AUTO_NODE Node *node =
+        open_image(&common, argv[optind], common.format, common.cache,
+                   (show.chain ? 0 : OPEN_NO_BACKING) | OPEN_NO_DATA | OPEN_NO_IO);
     show.json = common.json;
     return node ? show_image(node, &show) : 1;
 }

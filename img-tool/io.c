@@ -466,7 +466,7 @@ int cmd_io(int argc, char **argv)
     int opt, code = -1;
 
     while (code < 0 &&
-           (opt = getopt_long(argc, argv, "+hc:d:f:kni:rst:UV", long_options, NULL)) != -1)
+           (opt = getopt_long(argc, argv, "hc:d:f:kni:rst:UV", long_options, NULL)) != -1)
         if (io_option(&s, &args, cmd, opt, &code) > 0)
             code = usage_error(cmd, "unknown option");
     if (code >= 0)

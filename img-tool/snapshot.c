@@ -97,7 +97,7 @@ int cmd_snapshot(int argc, char **argv)
         return usage_error(cmd, "exactly one file name is expected");
     bool listing = action == 0 || action == 'l';
     AUTO_NODE Node *node = open_image(&common, argv[optind], common.format, NULL,
-                                      OPEN_NO_BACKING | (listing ? 0 : OPEN_RDWR));
+                                      OPEN_NO_BACKING | OPEN_NO_IO | (listing ? 0 : OPEN_RDWR));
     if (!node)
         return 1;
     return listing ? list(node, common.json) : change(node, action, name);

@@ -194,6 +194,11 @@ Node *node_skip_filters(Node *node)
     return node;
 }
 
+bool node_made_zero(const Node *node)
+{
+    return !node->sealed || node->driver->publish;
+}
+
 bool node_grows(const Node *node)
 {
     return node->driver->is_protocol || node->driver->is_wrapper ||

@@ -84,6 +84,8 @@ Node *node_file(const Node *node);    /* the child below; NULL for a protocol */
 Node *node_backing(const Node *node); /* NULL: none, or not opened */
 unsigned node_flags(const Node *node);
 bool node_probed(const Node *node); /* the format was guessed, not stated */
+/* Does an image of this kind that was just made, in a new file, read as zeros? */
+bool node_made_zero(const Node *node);
 
 typedef struct ImageInfo {
     uint64_t virtual_size;

@@ -91,6 +91,12 @@ int common_option(Common *common, const Command *cmd, int opt, int *exit_code);
 /* Open the image `name` (options text with --image-opts) or report and return NULL. */
 Node *open_image(const Common *common, const char *name, const char *format, const char *cache,
                  unsigned flags);
+/* The same with options (consumed) beside those in the name. */
+Node *open_image_with(const Common *common, const char *name, const char *format, const char *cache,
+                      unsigned flags, Options *extra);
+
+/* Of the options that made an image, those that opening it needs, too. */
+Options *secret_options(const Options *created);
 
 /* Show what a snapshot holds: by name or ID, or `snapshot.id=ID,snapshot.name=NAME`. */
 int load_snapshot(Node *node, const char *param, Error **err);

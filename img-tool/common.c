@@ -112,10 +112,29 @@ int common_option(Common *common, const Command *cmd, int opt, int *exit_code)
     }
 }
 
+Options *secret_options(const Options *created)
+{
+    Options *o = options_new();
+
+    for (size_t i = 0; i < options_count(created); i++) {
+        const char *key = options_key_at(created, i);
+
+        if (strcmp(key, "key-secret") == 0 || strcmp(key, "encrypt.key-secret") == 0)
+            options_set(o, key, options_value_at(created, i));
+    }
+    return o;
+}
+
 Node *open_image(const Common *common, const char *name, const char *format, const char *cache,
                  unsigned flags)
 {
-    AUTO_OPTIONS Options *options = NULL;
+    return open_image_with(common, name, format, cache, flags, options_new());
+}
+
+Node *open_image_with(const Common *common, const char *name, const char *format, const char *cache,
+                      unsigned flags, Options *extra)
+{
+    AUTO_OPTIONS Options *options = extra;
     Error *err = NULL;
     Node *node;
     int ret;
@@ -132,7 +151,6 @@ Node *open_image(const Common *common, const char *name, const char *format, con
         return NULL;
     }
     if (common->image_opts) {
-        options = options_new();
         ret = options_parse(options, name, "file", &err);
         if (ret < 0) {
             fail(err, ret);

@@ -108,6 +108,9 @@ static int check_arguments(Convert *c)
         return usage_error(c->cmd, "--target-is-zero needs -n");
     if (c->target_is_zero && c->backing_file)
         return usage_error(c->cmd, "a target with a backing file does not read as zeros");
+    if (c->compressed &&
+        (options_has(c->options, "encrypt.format") || options_has(c->options, "encryption")))
+        return usage_error(c->cmd, "Compression and encryption not supported at the same time");
     if (c->skip_broken_bitmaps && !c->bitmaps)
         return usage_error(c->cmd, "Use of --skip-broken-bitmaps requires --bitmaps");
     if (!c->target_image_opts && !driver_exists(c->target_format)) {
@@ -164,6 +167,7 @@ static int open_target(Convert *c)
 {
     Common common = { .image_opts = c->target_image_opts };
     const char *cache = c->common.cache ? c->common.cache : "unsafe";
+    AUTO_OPTIONS Options *secrets = secret_options(c->options);
     Error *err = NULL;
 
     if (!c->existing) {
@@ -176,10 +180,12 @@ static int open_target(Convert *c)
             return fail(err, ret);
         c->made = true;
     }
-    c->dst = open_image(&common, c->target, c->target_image_opts ? NULL : c->target_format, cache,
-                        OPEN_RDWR | OPEN_UNMAP | (c->backing_file ? 0 : OPEN_NO_BACKING));
+    c->dst = open_image_with(
+        &common, c->target, c->target_image_opts ? NULL : c->target_format, cache,
+        OPEN_RDWR | OPEN_UNMAP | (c->backing_file ? 0 : OPEN_NO_BACKING), take(&secrets));
     if (!c->dst)
         return 1;
+    c->target_is_zero &= c->existing || node_made_zero(c->dst);
     if (c->bitmaps && check_bitmaps(c->dst, c->sources[0], c->skip_broken_bitmaps) != 0)
         return 1;
     if (node_size(c->dst) < c->total) {

@@ -177,8 +177,7 @@ static int luks_amend_image(Node *node, Options *options, bool force, Progress *
     LuksDisk *d = node->state;
 
     (void)progress;
-    int ret = luks_amend(&d->luks, options, force, err);
-    return ret == 0 ? options_end(options, "amending a luks image", err) : ret;
+    return luks_amend(&d->luks, options, force, err);
 }
 
 /* ---- create -------------------------------------------------------------------------------- */

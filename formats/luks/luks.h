@@ -109,7 +109,8 @@ void luks_params_free(LuksParams *p);
 /* Make a new volume: a key, and slot 0 for the secret. l->file and l->base are set. */
 int luks_make(Luks *l, const LuksParams *p, bool detached, Error **err);
 
-/* Change key slots: takes state, new-secret, old-secret, keyslot and iter-time. */
+/* Change key slots by state, new-secret, old-secret, keyslot and iter-time; refuses other options.
+ */
 int luks_amend(Luks *l, Options *o, bool force, Error **err);
 
 /* What `info` shows, in its order; `format` (may be NULL) is a field of its own in qcow2. */

@@ -193,6 +193,8 @@ int luks_amend(Luks *l, Options *o, bool force, Error **err)
     Change c = { .state = -1, .iter_time_ms = DEFAULT_ITER_TIME_MS };
     int ret = take_change(o, &c, err);
 
+    if (ret == 0)
+        ret = options_end(o, "changing key slots", err);
     if (ret == 0 && !l->cipher)
         ret = error_set(err, -ENOKEY, "changing key slots needs the image opened with its secret");
     if (ret == 0)

@@ -1,0 +1,512 @@
+/*
+ * http.c - the protocols http, https, ftp and ftps: images on a server, read-only.
+ *
+ * The first answer decides how the file is read: by ranges (reader.c) or, from a server that has
+ * none, once from the beginning (spool.c). Which version of the file it is about is kept, and
+ * every further answer must agree.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "base/iov.h"
+#include "base/log.h"
+#include "base/math.h"
+#include "block/driver.h"
+#include "block/http/reader.h"
+#include "block/http/spool.h"
+#include "block/object.h"
+
+enum {
+    DEFAULT_TIMEOUT = 15,
+    MAX_TIMEOUT = 10000,
+    DEFAULT_RETRIES = 5,
+    MAX_RETRIES = 100,
+    DEFAULT_CONNECTIONS = 4,
+    MAX_CONNECTIONS = 64,
+    DEFAULT_AHEAD = 256 << 10,
+    MAX_AHEAD = 2 << 20,
+    PAGE_START = 512, /* bytes that show whether it is a page for people */
+    MESSAGE_KEPT = 512,
+};
+
+enum { CACHE_OFF, CACHE_AUTO, CACHE_ON, CACHE_ONLY };
+static const char *const cache_names[] = { "off", "auto", "on", "only", NULL };
+
+typedef struct Http {
+    Source src;
+    Engine *engine;
+    Reader *reader; /* one of the two */
+    Spool *spool;
+    DiskCache *cache;
+    int cache_mode;
+    bool force_range;
+    uint64_t ahead;
+    CacheFile *file; /* what the disk cache knows, or will know */
+
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t moved;
+    Transfer first;
+    uint8_t *start; /* the first bytes of the file */
+    bool began_whole, over;
+    int ret;
+    Error *err;
+    char said[MESSAGE_KEPT]; /* the warning given last */
+} Http;
+
+/* ---- options ----------------------------------------------------------------------------------- */
+
+static int take_number(Options *o, const char *key, unsigned least, unsigned most, unsigned *value,
+                       Error **err)
+{
+    uint64_t n = *value;
+    int ret = options_take_u64(o, key, &n, err);
+
+    if (ret == 0 && (n < least || n > most))
+        ret = error_set(err, -EINVAL, "option '%s' is %" PRIu64 ", not %u..%u", key, n, least, most);
+    *value = (unsigned)n;
+    return ret;
+}
+
+/* The option `key` is the name of a secret; its text replaces *value. */
+static int take_secret(Options *o, const char *key, char **value, Error **err)
+{
+    AUTO_FREE char *id = options_take(o, key);
+    size_t len;
+
+    if (!id)
+        return 0;
+    if (*value)
+        free(*value);
+    *value = NULL;
+    int ret = secret_get(id, value, &len, err);
+    return ret < 0 ? error_prefix(err, ret, "option '%s'", key) : 0;
+}
+
+static int take_login(Http *h, Options *o, Error **err)
+{
+    Source *src = &h->src;
+    char *user = options_take(o, "username"), *proxy = options_take(o, "proxy-username");
+    char *cookie = options_take(o, "cookie");
+
+    if (user) {
+        free(src->username);
+        src->username = user;
+    }
+    src->proxy_username = proxy;
+    src->cookie = cookie;
+    if (cookie && options_has(o, "cookie-secret"))
+        return error_set(err, -EINVAL, "both 'cookie' and 'cookie-secret'");
+    int ret = take_secret(o, "password-secret", &src->password, err);
+    if (ret == 0)
+        ret = take_secret(o, "proxy-password-secret", &src->proxy_password, err);
+    return ret < 0 ? ret : take_secret(o, "cookie-secret", &src->cookie, err);
+}
+
+/* What the programs around us use for a private certificate authority. */
+static void take_authorities(Http *h, Options *o)
+{
+    static const char *const names[] = { "CURL_CA_BUNDLE", "SSL_CERT_FILE" };
+
+    h->src.cacert = options_take(o, "cacert");
+    for (size_t i = 0; i < ARRAY_LEN(names) && !h->src.cacert; i++) {
+        const char *path = getenv(names[i]);
+
+        h->src.cacert = path && *path ? strdup(path) : NULL;
+    }
+}
+
+static int take_limits(Http *h, Options *o, Error **err)
+{
+    Source *src = &h->src;
+
+    src->timeout = DEFAULT_TIMEOUT;
+    src->retries = DEFAULT_RETRIES;
+    src->connections = DEFAULT_CONNECTIONS;
+    h->ahead = DEFAULT_AHEAD;
+    int ret = take_number(o, "timeout", 1, MAX_TIMEOUT, &src->timeout, err);
+    if (ret == 0)
+        ret = take_number(o, "retries", 0, MAX_RETRIES, &src->retries, err);
+    if (ret == 0)
+        ret = take_number(o, "connections", 1, MAX_CONNECTIONS, &src->connections, err);
+    if (ret == 0)
+        ret = options_take_size(o, "readahead", &h->ahead, err);
+    if (ret == 0 && (h->ahead % 512 || h->ahead > MAX_AHEAD))
+        ret = error_set(err, -EINVAL, "option 'readahead' is %" PRIu64
+                        ", not a multiple of 512 up to %d", h->ahead, MAX_AHEAD);
+    return ret;
+}
+
+static int take_url(Node *node, Options *o, Error **err)
+{
+    Http *h = node->state;
+    const char *name = node->driver->name;
+    char *url = options_take(o, "url");
+    size_t n = strlen(name);
+
+    if (url) {
+        free(node->filename);
+        node->filename = url;
+    }
+    if (!node->filename || !*node->filename)
+        return error_set(err, -EINVAL, "driver '%s' needs the option 'url'", name);
+    if (strncasecmp(node->filename, name, n) != 0 || strncmp(node->filename + n, "://", 3) != 0)
+        return error_set(err, -EINVAL, "'%s' does not begin with '%s://'", node->filename, name);
+    h->src.ftp = name[0] == 'f';
+    if (!url_split_login(node->filename, &h->src.url, &h->src.username, &h->src.password))
+        return error_set(err, -ENOMEM, "no memory for a URL");
+    return 0;
+}
+
+static int take_options(Node *node, Options *o, Error **err)
+{
+    Http *h = node->state;
+    int ret = take_url(node, o, err);
+
+    h->src.sslverify = true;
+    h->cache_mode = CACHE_AUTO;
+    if (ret == 0)
+        ret = take_limits(h, o, err);
+    if (ret == 0)
+        ret = options_take_bool(o, "sslverify", &h->src.sslverify, err);
+    if (ret == 0)
+        ret = options_take_bool(o, "force-range", &h->force_range, err);
+    if (ret == 0)
+        ret = options_take_enum(o, "cache", cache_names, &h->cache_mode, err);
+    if (ret == 0)
+        ret = take_login(h, o, err);
+    take_authorities(h, o);
+    return ret;
+}
+
+/* ---- the first answer -------------------------------------------------------------------------- */
+
+static int first_head(Transfer *t, Error **err)
+{
+    Http *h = t->owner;
+
+    if (t->kind != TRANSFER_WHOLE)
+        return 0;
+    if (h->force_range)
+        return error_set(err, -ENOTSUP, "the server has no byte ranges");
+    if (t->end > SPOOL_MAX_UNKNOWN && h->src.id.size == UINT64_MAX)
+        t->end = t->limit = SPOOL_MAX_UNKNOWN;
+    h->spool = spool_new(err);
+    if (!h->spool)
+        return -EIO;
+    pthread_mutex_lock(&h->lock);
+    h->began_whole = true;
+    pthread_cond_broadcast(&h->moved);
+    pthread_mutex_unlock(&h->lock);
+    return 0;
+}
+
+static int first_data(Transfer *t, const void *buf, size_t len)
+{
+    Http *h = t->owner;
+
+    if (h->spool)
+        return spool_put(h->spool, buf, len);
+    memcpy(h->start + t->at, buf, len);
+    return 0;
+}
+
+static void first_done(Transfer *t, int ret, Error *err)
+{
+    Http *h = t->owner;
+
+    if (h->spool) {
+        spool_end(h->spool, ret, err);
+        err = NULL;
+    }
+    pthread_mutex_lock(&h->lock);
+    h->over = true;
+    h->ret = ret;
+    h->err = err;
+    pthread_cond_broadcast(&h->moved);
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* Ask for the first `len` bytes (or whatever `kind` means) and wait for the answer. */
+static int ask_first(Http *h, TransferKind kind, uint64_t len, Error **err)
+{
+    h->first = (Transfer) { .kind = kind,
+                            .end = len,
+                            .owner = h,
+                            .head = first_head,
+                            .data = first_data,
+                            .done = first_done };
+    h->over = false;
+    engine_submit(h->engine, &h->first);
+    pthread_mutex_lock(&h->lock);
+    while (!h->over && !h->began_whole)
+        pthread_cond_wait(&h->moved, &h->lock);
+    int ret = h->over && !h->began_whole ? h->ret : 0;
+    if (ret < 0)
+        error_set(err, ret, "%s", error_message(h->err, ret));
+    error_free(h->err);
+    h->err = NULL;
+    pthread_mutex_unlock(&h->lock);
+    return ret;
+}
+
+static int page_error(Error **err)
+{
+    return error_set(err, -EMEDIUMTYPE,
+                     "the server sends an HTML page (a login or error page?), not an image");
+}
+
+/* The start of a file that comes as a whole; also finds its size. */
+static int judge_spool(Http *h, Error **err)
+{
+    uint64_t size = h->src.id.size;
+    uint8_t start[PAGE_START];
+    int ret = spool_wait(h->spool, size == UINT64_MAX ? size : MIN(size, (uint64_t)PAGE_START), err);
+
+    if (ret == 0 && size == UINT64_MAX)
+        h->src.id.size = size = spool_have(h->spool);
+    if (ret < 0)
+        return ret;
+    struct iovec iov = { start, MIN(size, sizeof(start)) };
+    ret = spool_read(h->spool, &iov, 1, 0, iov.iov_len, err);
+    if (ret == 0 && looks_like_page(&h->first.answer, start, iov.iov_len))
+        ret = page_error(err);
+    return ret;
+}
+
+static int probe_ftp(Http *h, Error **err)
+{
+    int ret = ask_first(h, TRANSFER_STAT, 1, err);
+
+    if (ret == 0 && h->src.id.size == UINT64_MAX)
+        ret = ask_first(h, TRANSFER_WHOLE, SPOOL_MAX_UNKNOWN, err);
+    return ret;
+}
+
+/* The version of the file as one text. */
+static void make_validator(const Identity *id, char validator[CACHE_VALIDATOR_MAX])
+{
+    snprintf(validator, CACHE_VALIDATOR_MAX, "%s\n%s", id->etag, id->modified);
+}
+
+static bool same_version(const Http *h)
+{
+    char validator[CACHE_VALIDATOR_MAX];
+
+    make_validator(&h->src.id, validator);
+    return identity_is_strong(&h->src.id) && h->file->size == h->src.id.size &&
+           strcmp(h->file->validator, validator) == 0;
+}
+
+/* If the cache has a part of the file, one byte is enough to see whether it still is the same. */
+static int probe_http(Http *h, bool *got_start, Error **err)
+{
+    bool had = h->file->size > 0;
+    uint64_t len = MAX(h->ahead, (uint64_t)CACHE_BLOCK);
+    int ret = ask_first(h, TRANSFER_PROBE, had ? 1 : len, err);
+
+    *got_start = !had;
+    if (ret < 0 || h->spool || !had || same_version(h))
+        return ret;
+    len = MIN(len, h->src.id.size);
+    *got_start = true;
+    return len ? ask_first(h, TRANSFER_RANGE, len, err) : 0;
+}
+
+/* ---- the disk cache ---------------------------------------------------------------------------- */
+
+/* One file of the cache for each URL and each who may see something else there. */
+static void find_cached(Http *h)
+{
+    const Source *src = &h->src;
+    AUTO_FREE char *text = NULL;
+
+    if (h->cache_mode == CACHE_OFF ||
+        asprintf(&text, "%s\n%s\n%s", src->url, src->username ? src->username : "",
+                 src->cookie ? src->cookie : "") < 0)
+        return;
+    cache_key(text, h->file->key);
+    if (cache_find(h->file->key, h->file) < 0)
+        h->file->size = 0;
+}
+
+static void open_cache(Http *h)
+{
+    Error *err = NULL;
+
+    if (h->cache_mode == CACHE_OFF || !identity_is_strong(&h->src.id) || h->src.id.size == 0 ||
+        !*h->file->key)
+        return;
+    snprintf(h->file->name, sizeof(h->file->name), "%s", h->src.url);
+    make_validator(&h->src.id, h->file->validator);
+    h->file->size = h->src.id.size;
+    if (disk_cache_open(h->file, true, &h->cache, &err) < 0)
+        log_debug("%s", err->message);
+    error_free(err);
+}
+
+/* No server: what the cache holds must do. */
+static int open_offline(Http *h, Error **err)
+{
+    time_t checked = (time_t)h->file->checked;
+    char date[32] = "";
+    struct tm tm;
+
+    engine_free(h->engine);
+    h->engine = NULL;
+    int ret = disk_cache_open(h->file, false, &h->cache, err);
+    if (ret < 0)
+        return ret;
+    h->src.id.size = h->file->size;
+    if (localtime_r(&checked, &tm))
+        strftime(date, sizeof(date), "%Y-%m-%d %H:%M", &tm);
+    if (h->cache_mode != CACHE_ONLY)
+        log_warning("%s: the server cannot be reached; this is what the cache holds, as of %s",
+                    h->src.url, date);
+    return 0;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------- */
+
+static int open_online(Http *h, bool *got_start, Error **err)
+{
+    *got_start = false;
+    h->engine = engine_new(&h->src, err);
+    h->start = malloc(MAX(h->ahead, (uint64_t)CACHE_BLOCK));
+    if (!h->engine || !h->start)
+        return h->engine ? error_set(err, -ENOMEM, "no memory for a first block") : -ENOTSUP;
+    int ret = h->src.ftp ? probe_ftp(h, err) : probe_http(h, got_start, err);
+    if (ret == 0 && h->spool)
+        return judge_spool(h, err);
+    if (ret == 0 && *got_start &&
+        looks_like_page(&h->first.answer, h->start, MIN(h->first.at, (uint64_t)PAGE_START)))
+        ret = page_error(err);
+    return ret;
+}
+
+static int open_reader(Http *h, bool got_start, Error **err)
+{
+    h->reader = reader_new(&(ReaderConfig) { .engine = h->engine,
+                                             .size = h->src.id.size,
+                                             .ahead = h->ahead,
+                                             .cache = h->cache,
+                                             .cache_scans = h->cache_mode == CACHE_ON });
+    if (!h->reader)
+        return error_set(err, -ENOMEM, "no memory for reading");
+    if (got_start && h->first.at)
+        reader_give(h->reader, 0, h->start, h->first.at);
+    free(take(&h->start));
+    return 0;
+}
+
+static int http_open(Node *node, Options *options, Error **err)
+{
+    Http *h = node->state;
+    bool got_start = false;
+    int ret = take_options(node, options, err);
+
+    pthread_mutex_init(&h->lock, NULL);
+    pthread_cond_init(&h->moved, NULL);
+    if (ret < 0)
+        return ret;
+    if (node->writable)
+        return error_set(err, -EACCES, "over %s an image can only be read", node->driver->name);
+    h->file = calloc(1, sizeof(*h->file));
+    if (!h->file)
+        return error_set(err, -ENOMEM, "no memory for a name");
+    find_cached(h);
+    if (h->cache_mode == CACHE_ONLY)
+        ret = h->file->size ? open_offline(h, err)
+                            : error_set(err, -ENOENT, "the cache has nothing of it");
+    else
+        ret = open_online(h, &got_start, err);
+    if (ret < 0 && h->engine && transfer_unreachable(&h->first) && h->file->size && !h->spool)
+        ret = open_offline(h, err);
+    else if (ret == 0 && h->engine)
+        open_cache(h);
+    if (ret < 0)
+        return ret;
+    node->size = h->src.id.size;
+    if (!h->spool)
+        return open_reader(h, got_start, err);
+    spool_set_cache(h->spool, h->cache);
+    return 0;
+}
+
+static void http_close(Node *node)
+{
+    Http *h = node->state;
+
+    engine_free(h->engine);
+    reader_free(h->reader);
+    spool_free(h->spool);
+    disk_cache_close(h->cache);
+    source_free(&h->src);
+    free(h->start);
+    free(h->file);
+    error_free(h->err);
+    pthread_cond_destroy(&h->moved);
+    pthread_mutex_destroy(&h->lock);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+
+/* A request can only give an errno: say the rest once. */
+static void warn(Http *h, const Error *err, int ret)
+{
+    const char *text = error_message(err, ret);
+
+    pthread_mutex_lock(&h->lock);
+    bool new = strncmp(h->said, text, sizeof(h->said) - 1) != 0;
+    snprintf(h->said, sizeof(h->said), "%s", text);
+    pthread_mutex_unlock(&h->lock);
+    if (new)
+        log_warning("%s: %s", h->src.url, text);
+}
+
+static int http_preadv(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, size_t len)
+{
+    Http *h = node->state;
+    uint64_t size = node->size;
+    size_t inside = off < size ? MIN(len, size - off) : 0;
+    Error *err = NULL;
+    int ret = 0;
+
+    if (inside < len)
+        iov_zero(iov, iovcnt, inside, len - inside);
+    if (inside)
+        ret = h->spool ? spool_read(h->spool, iov, iovcnt, off, inside, &err)
+                       : reader_read(h->reader, iov, iovcnt, off, inside, &err);
+    if (ret < 0)
+        warn(h, err, ret);
+    error_free(err);
+    return ret;
+}
+
+/* Nobody knows how much space a server needs. */
+static uint64_t http_disk_size(Node *node)
+{
+    (void)node;
+    return UINT64_MAX;
+}
+
+#define HTTP_DRIVER(scheme)                                                                        \
+    const BlockDriver scheme##_driver = {                                                          \
+        .name = #scheme,                                                                           \
+        .state_size = sizeof(Http),                                                                \
+        .is_protocol = true,                                                                       \
+        .is_remote = true,                                                                         \
+        .open = http_open,                                                                         \
+        .close = http_close,                                                                       \
+        .preadv = http_preadv,                                                                     \
+        .disk_size = http_disk_size,                                                               \
+    }
+
+HTTP_DRIVER(http);
+HTTP_DRIVER(https);
+HTTP_DRIVER(ftp);
+HTTP_DRIVER(ftps);

@@ -1,0 +1,209 @@
+/*
+ * spool.c - see spool.h.
+ *
+ * The temporary file has no name, so nothing is left behind however the program ends.
+ */
+#include "block/http/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/iov.h"
+#include "base/math.h"
+
+enum { COPY = 1 << 18 };
+
+struct Spool {
+    int fd;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t moved;
+    uint64_t have;
+    bool ended;
+    int ret;
+    Error *err;
+
+    DiskCache *cache;
+    uint64_t cached; /* up to here; the engine's thread only */
+};
+
+static int open_unnamed(Error **err)
+{
+    const char *dir = getenv("TMPDIR");
+    AUTO_FREE char *path = NULL;
+
+    if (!dir || !*dir)
+        dir = "/var/tmp";
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fd;
+    if (asprintf(&path, "%s/http-XXXXXX", dir) < 0)
+        return error_set(err, -ENOMEM, "no memory for a name");
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return error_set(err, -errno, "cannot make a temporary file in '%s': %s", dir,
+                         strerror(errno));
+    unlink(path);
+    return fd;
+}
+
+Spool *spool_new(Error **err)
+{
+    Spool *s = calloc(1, sizeof(*s));
+
+    if (!s) {
+        error_set(err, -ENOMEM, "no memory for a download");
+        return NULL;
+    }
+    s->fd = open_unnamed(err);
+    if (s->fd < 0) {
+        free(s);
+        return NULL;
+    }
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->moved, NULL);
+    return s;
+}
+
+void spool_free(Spool *s)
+{
+    if (!s)
+        return;
+    close(s->fd);
+    error_free(s->err);
+    pthread_cond_destroy(&s->moved);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+static int write_all(int fd, const void *buf, size_t len, uint64_t off)
+{
+    const char *p = buf;
+
+    while (len) {
+        ssize_t n = pwrite(fd, p, len, (off_t)off);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        p += n;
+        off += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int read_all(int fd, void *buf, size_t len, uint64_t off)
+{
+    char *p = buf;
+
+    while (len) {
+        ssize_t n = pread(fd, p, len, (off_t)off);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        p += n;
+        off += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Whole blocks that have come since the last time; at the end the rest. */
+static void fill_cache(Spool *s, DiskCache *cache, uint64_t have, bool end)
+{
+    uint8_t block[CACHE_BLOCK];
+
+    while (cache && s->cached < have && (end || have - s->cached >= CACHE_BLOCK)) {
+        size_t n = MIN(have - s->cached, (uint64_t)CACHE_BLOCK);
+
+        if (read_all(s->fd, block, n, s->cached) < 0)
+            return;
+        disk_cache_write(cache, s->cached, block, n);
+        s->cached += n;
+    }
+}
+
+void spool_set_cache(Spool *s, DiskCache *cache)
+{
+    pthread_mutex_lock(&s->lock);
+    s->cache = cache;
+    bool whole = s->ended && s->ret == 0;
+    pthread_mutex_unlock(&s->lock);
+    if (whole) /* nobody else will do it */
+        fill_cache(s, cache, s->have, true);
+}
+
+int spool_put(Spool *s, const void *buf, size_t len)
+{
+    int ret = write_all(s->fd, buf, len, s->have); /* only this thread changes `have` */
+
+    pthread_mutex_lock(&s->lock);
+    if (ret == 0)
+        s->have += len;
+    DiskCache *cache = s->cache;
+    pthread_cond_broadcast(&s->moved);
+    pthread_mutex_unlock(&s->lock);
+    fill_cache(s, cache, s->have, false);
+    return ret;
+}
+
+void spool_end(Spool *s, int ret, Error *err)
+{
+    pthread_mutex_lock(&s->lock);
+    DiskCache *cache = s->cache;
+    s->ended = true;
+    s->ret = ret;
+    s->err = err;
+    pthread_cond_broadcast(&s->moved);
+    pthread_mutex_unlock(&s->lock);
+    if (ret == 0)
+        fill_cache(s, cache, s->have, true);
+}
+
+int spool_wait(Spool *s, uint64_t end, Error **err)
+{
+    int ret = 0;
+
+    pthread_mutex_lock(&s->lock);
+    while (!s->ended && s->have < end)
+        pthread_cond_wait(&s->moved, &s->lock);
+    if (s->have < end && s->ret < 0)
+        ret = error_set(err, s->ret, "%s", error_message(s->err, s->ret));
+    else if (s->have < end && end != UINT64_MAX)
+        ret = error_set(err, -EIO, "the server sent fewer bytes than it said");
+    pthread_mutex_unlock(&s->lock);
+    return ret;
+}
+
+uint64_t spool_have(Spool *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t have = s->have;
+    pthread_mutex_unlock(&s->lock);
+    return have;
+}
+
+int spool_read(Spool *s, const struct iovec *iov, int iovcnt, uint64_t off, size_t len, Error **err)
+{
+    AUTO_FREE uint8_t *buf = malloc(MIN(len, (size_t)COPY));
+    int ret = buf ? 0 : -ENOMEM;
+
+    for (size_t done = 0; done < len && ret == 0;) {
+        size_t n = MIN(len - done, (size_t)COPY);
+
+        ret = spool_wait(s, off + done + n, err);
+        if (ret == 0)
+            ret = read_all(s->fd, buf, n, off + done);
+        if (ret == 0)
+            iov_write(iov, iovcnt, done, buf, n);
+        done += n;
+    }
+    return ret;
+}

@@ -46,7 +46,8 @@ static uint32_t block_crc(uint64_t block, const void *buf, size_t len)
     return libdeflate_crc32(libdeflate_crc32(0, number, sizeof(number)), buf, len);
 }
 
-/* ---- the header -------------------------------------------------------------------------------- */
+/* ---- the header --------------------------------------------------------------------------------
+ */
 
 static uint32_t header_crc(const uint8_t *h)
 {
@@ -92,7 +93,8 @@ static void header_make(uint8_t *h, const CacheFile *file)
     put_le32(h + CACHE_AT_CRC, header_crc(h));
 }
 
-/* ---- opening ----------------------------------------------------------------------------------- */
+/* ---- opening -----------------------------------------------------------------------------------
+ */
 
 /* A new file under a name of its own first: others see it whole or not at all. */
 static int file_make(int dir, const char *path, const CacheFile *file)
@@ -183,12 +185,13 @@ void disk_cache_close(DiskCache *c)
     free(c);
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------ */
+/* ---- blocks ------------------------------------------------------------------------------------
+ */
 
 static uint64_t entry_load(const DiskCache *c, uint64_t block)
 {
-    return le64toh(atomic_load_explicit(&c->table[CACHE_HEADER / CACHE_ENTRY + block],
-                                        memory_order_acquire));
+    return le64toh(
+        atomic_load_explicit(&c->table[CACHE_HEADER / CACHE_ENTRY + block], memory_order_acquire));
 }
 
 static void entry_store(DiskCache *c, uint64_t block, uint64_t entry)

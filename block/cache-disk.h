@@ -55,7 +55,8 @@ int disk_cache_read(DiskCache *c, uint64_t off, void *buf, size_t len);
 /* Whole blocks. What cannot be kept is not. */
 void disk_cache_write(DiskCache *c, uint64_t off, const void *buf, size_t len);
 
-/* ---- the cache as a whole ---------------------------------------------------------------------- */
+/* ---- the cache as a whole ----------------------------------------------------------------------
+ */
 
 /* The folder (the caller frees it), or NULL and a sentence: there is no cache. */
 char *cache_folder(Error **err);

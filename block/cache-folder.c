@@ -41,7 +41,8 @@ void cache_path(const char *key, char path[CACHE_PATH])
     snprintf(path, CACHE_PATH, "%.*s.blocks", CACHE_KEY, key);
 }
 
-/* ---- where ------------------------------------------------------------------------------------- */
+/* ---- where -------------------------------------------------------------------------------------
+ */
 
 char *cache_folder(Error **err)
 {
@@ -66,7 +67,8 @@ char *cache_folder(Error **err)
         n = asprintf(&path, "%s/.cache/onionskin", home);
     if (n >= 0)
         return path;
-    error_set(err, -ENOENT, "there is no place for a cache: neither XDG_CACHE_HOME nor HOME is set");
+    error_set(err, -ENOENT,
+              "there is no place for a cache: neither XDG_CACHE_HOME nor HOME is set");
     return NULL;
 }
 
@@ -113,7 +115,8 @@ int cache_folder_open(int *dirfd, Error **err)
     return folder_at(true, dirfd, err);
 }
 
-/* ---- what is in it ----------------------------------------------------------------------------- */
+/* ---- what is in it -----------------------------------------------------------------------------
+ */
 
 int cache_find(const char *key, CacheFile *out)
 {
@@ -296,7 +299,8 @@ int cache_clear(const char *key, Error **err)
     return ret < 0 ? error_set(err, ret, "cannot clear the cache: %s", strerror(-ret)) : 0;
 }
 
-/* ---- making room ------------------------------------------------------------------------------- */
+/* ---- making room -------------------------------------------------------------------------------
+ */
 
 /* How many bytes were last used how long ago, in units of the stamp; the last row: longer. */
 typedef struct {

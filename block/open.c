@@ -267,10 +267,16 @@ int node_resolve_backing(Node *node, Error **err)
     return node->full_backing_file ? 0 : error_set(err, -ENOMEM, "no memory for a name");
 }
 
+/* What tells one file from another; the caller frees it. NULL: there is no such file. */
+static char *unique_name(const char *name)
+{
+    return strstr(name, "://") ? strdup(name) : realpath(name, NULL);
+}
+
 static int open_backing(Node *node, Options *sub, const Above *above, Error **err)
 {
     AUTO_OPTIONS Options *o = sub;
-    AUTO_FREE char *path = node->filename ? realpath(node->filename, NULL) : NULL;
+    AUTO_FREE char *path = node->filename ? unique_name(node->filename) : NULL;
     Above here = { above, path, above ? above->depth + 1 : 1 };
     unsigned flags = node->flags & ~(OPEN_RDWR | OPEN_CHECK | OWN_FLAGS | OPEN_PROTOCOL_LEVEL);
     bool named = options_has(o, "filename") || options_has(o, "file") || options_has(o, "driver");
@@ -282,7 +288,7 @@ static int open_backing(Node *node, Options *sub, const Above *above, Error **er
     const char *name = named ? NULL : node->full_backing_file;
     const char *format = named ? NULL : node->backing_format;
     AUTO_FREE char *given = named ? options_take(o, "filename") : NULL;
-    AUTO_FREE char *real = realpath(name ? name : given ? given : "", NULL);
+    AUTO_FREE char *real = unique_name(name ? name : given ? given : "");
     if (in_chain(&here, real))
         return error_set(err, -ELOOP, "the backing chain is a loop: '%s' backs itself", real);
     if (options_peek(o, "driver"))
@@ -383,7 +389,9 @@ static const char *filename_in(const Options *o)
     for (size_t i = 0; i < options_count(o); i++) {
         const char *key = options_key_at(o, i), *dot = strrchr(key, '.');
 
-        if (strcmp(dot ? dot + 1 : key, "filename") == 0 && options_value_at(o, i))
+        const char *last = dot ? dot + 1 : key;
+
+        if ((strcmp(last, "filename") == 0 || strcmp(last, "url") == 0) && options_value_at(o, i))
             return options_value_at(o, i);
     }
     return "image";

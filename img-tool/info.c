@@ -108,7 +108,8 @@ static void print_outline(const Report *r, int indent, bool protocol)
     line(indent, "%s: %s", protocol ? "protocol type" : "file format", node_format(r->node));
     line(indent, "%s: %s (%" PRIu64 " bytes)", protocol ? "file length" : "virtual size",
          size_format(info->virtual_size, size), info->virtual_size);
-    line(indent, "disk size: %s", size_format(info->disk_size, disk));
+    line(indent, "disk size: %s",
+         info->disk_size == UINT64_MAX ? "unavailable" : size_format(info->disk_size, disk));
 }
 
 static void print_human(const Report *r, int indent, bool protocol)
@@ -238,7 +239,14 @@ static int json_report(JsonWriter *w, const Report *r, const Show *show, Error *
     if (info->cluster_size)
         jw_put_u64(w, "cluster-size", info->cluster_size);
     jw_put_string(w, "format", node_format(r->node));
+<<<<<<< HEAD
     jw_put_u64(w, "actual-size", info->disk_size);
+=======
+    if (info->disk_size != UINT64_MAX)
+        jw_put_u64(w, "actual-size", info->disk_size);
+    if (info->encrypted)
+        jw_put_bool(w, "encrypted", true);
+>>>>>>> 71133bd (HTTP: downloads without ranges; names relative to a URL)
     if (info->compressed)
         jw_put_bool(w, "compressed", true);
     if (r->specific) {

@@ -20,7 +20,8 @@ void answer_init(Answer *a)
     *a = (Answer) { .total = UINT64_MAX, .length = UINT64_MAX, .id.size = UINT64_MAX };
 }
 
-/* ---- values ------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------
+ */
 
 /* Digits at *s up to something else; false if there are none or too many. */
 static bool take_number(const char **s, const char *end, uint64_t *value)
@@ -114,7 +115,8 @@ static unsigned parse_retry_after(const char *s, const char *end)
     return wait <= 0 ? 0 : (unsigned)MIN(wait, (time_t)RETRY_AFTER_MAX);
 }
 
-/* ---- lines ------------------------------------------------------------------------------------- */
+/* ---- lines -------------------------------------------------------------------------------------
+ */
 
 /* "HTTP/1.1 206 Partial Content" */
 static void status_line(Answer *a, const char *s, const char *end)
@@ -185,7 +187,8 @@ int answer_field(Answer *a, const char *line, size_t len)
     return 0;
 }
 
-/* ---- judging ----------------------------------------------------------------------------------- */
+/* ---- judging -----------------------------------------------------------------------------------
+ */
 
 static bool differ(const char *a, const char *b)
 {
@@ -281,8 +284,8 @@ static Verdict judge_partial(const Answer *a, uint64_t first, uint64_t end, cons
     }
     if (a->first != first || a->last >= end) {
         *code = error_set(err, -EPROTO,
-                          "the server sends bytes %" PRIu64 "-%" PRIu64
-                          " although %" PRIu64 "-%" PRIu64 " were asked for",
+                          "the server sends bytes %" PRIu64 "-%" PRIu64 " although %" PRIu64
+                          "-%" PRIu64 " were asked for",
                           a->first, a->last, first, end - 1);
         return ANSWER_WRONG;
     }
@@ -357,7 +360,8 @@ bool looks_like_page(const Answer *a, const void *start, size_t len)
     return false;
 }
 
-/* ---- URLs -------------------------------------------------------------------------------------- */
+/* ---- URLs --------------------------------------------------------------------------------------
+ */
 
 typedef struct {
     size_t scheme;     /* length, with "://"; 0: this is no URL */

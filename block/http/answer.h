@@ -25,7 +25,7 @@ typedef struct Identity {
 typedef struct Answer {
     unsigned status; /* 0: none yet */
     char reason[REASON_MAX];
-    Identity id; /* the size of the whole file, from Content-Range or Content-Length */
+    Identity id;           /* the size of the whole file, from Content-Range or Content-Length */
     uint64_t first, last;  /* Content-Range, inclusive */
     uint64_t total;        /* of Content-Range; UINT64_MAX: "*" */
     bool has_range;        /* first and last are there */
@@ -75,7 +75,8 @@ const char *identity_if_range(const Identity *id);
 /* Does a file that starts so look like a page for people, sent as one? */
 bool looks_like_page(const Answer *a, const void *start, size_t len);
 
-/* ---- URLs -------------------------------------------------------------------------------------- */
+/* ---- URLs --------------------------------------------------------------------------------------
+ */
 
 /* "scheme://host:port" of two URLs are the same; user and password do not count. */
 bool url_same_server(const char *a, const char *b);

@@ -17,16 +17,16 @@ static const struct {
     const char *name;
     size_t at;
 } functions[] = {
-#define FUNCTION(name) { "curl_" #name, offsetof(CurlApi, name) }
-    FUNCTION(global_init),   FUNCTION(easy_init),
-    FUNCTION(easy_cleanup),  FUNCTION(easy_setopt),
-    FUNCTION(easy_getinfo),  FUNCTION(easy_strerror),
-    FUNCTION(multi_init),    FUNCTION(multi_cleanup),
-    FUNCTION(multi_setopt),  FUNCTION(multi_add_handle),
-    FUNCTION(multi_perform), FUNCTION(multi_remove_handle),
-    FUNCTION(multi_poll),    FUNCTION(multi_wakeup),
-    FUNCTION(slist_append),  FUNCTION(multi_info_read),
-    FUNCTION(slist_free_all),
+#define FUNCTION(name)                                                                             \
+    {                                                                                              \
+        "curl_" #name, offsetof(CurlApi, name)                                                     \
+    }
+    FUNCTION(global_init),      FUNCTION(easy_init),      FUNCTION(easy_cleanup),
+    FUNCTION(easy_setopt),      FUNCTION(easy_getinfo),   FUNCTION(easy_strerror),
+    FUNCTION(multi_init),       FUNCTION(multi_cleanup),  FUNCTION(multi_setopt),
+    FUNCTION(multi_add_handle), FUNCTION(multi_perform),  FUNCTION(multi_remove_handle),
+    FUNCTION(multi_poll),       FUNCTION(multi_wakeup),   FUNCTION(slist_append),
+    FUNCTION(multi_info_read),  FUNCTION(slist_free_all),
 #undef FUNCTION
 };
 

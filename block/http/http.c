@@ -2,7 +2,7 @@
  * http.c - the protocols http, https, ftp and ftps: images on a server, read-only.
  *
  * The first answer decides how the file is read: by ranges (reader.c) or, from a server that has
- * none, once from the beginning (spool.c). Which version of the file it is about is kept, and
+ * none, once from the beginning (download.c). Which version of the file it is about is kept, and
  * every further answer must agree.
  */
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "base/math.h"
 #include "block/driver.h"
 #include "block/http/reader.h"
-#include "block/http/spool.h"
+#include "block/http/download.h"
 #include "block/object.h"
 
 enum {
@@ -41,7 +41,7 @@ typedef struct Http {
     Source src;
     Engine *engine;
     Reader *reader; /* one of the two */
-    Spool *spool;
+    Download *download;
     DiskCache *cache;
     int cache_mode;
     bool force_range;
@@ -58,7 +58,8 @@ typedef struct Http {
     char said[MESSAGE_KEPT]; /* the warning given last */
 } Http;
 
-/* ---- options ----------------------------------------------------------------------------------- */
+/* ---- options -----------------------------------------------------------------------------------
+ */
 
 static int take_number(Options *o, const char *key, unsigned least, unsigned most, unsigned *value,
                        Error **err)
@@ -67,7 +68,8 @@ static int take_number(Options *o, const char *key, unsigned least, unsigned mos
     int ret = options_take_u64(o, key, &n, err);
 
     if (ret == 0 && (n < least || n > most))
-        ret = error_set(err, -EINVAL, "option '%s' is %" PRIu64 ", not %u..%u", key, n, least, most);
+        ret =
+            error_set(err, -EINVAL, "option '%s' is %" PRIu64 ", not %u..%u", key, n, least, most);
     *value = (unsigned)n;
     return ret;
 }
@@ -136,8 +138,9 @@ static int take_limits(Http *h, Options *o, Error **err)
     if (ret == 0)
         ret = options_take_size(o, "readahead", &h->ahead, err);
     if (ret == 0 && (h->ahead % 512 || h->ahead > MAX_AHEAD))
-        ret = error_set(err, -EINVAL, "option 'readahead' is %" PRIu64
-                        ", not a multiple of 512 up to %d", h->ahead, MAX_AHEAD);
+        ret = error_set(err, -EINVAL,
+                        "option 'readahead' is %" PRIu64 ", not a multiple of 512 up to %d",
+                        h->ahead, MAX_AHEAD);
     return ret;
 }
 
@@ -183,7 +186,8 @@ static int take_options(Node *node, Options *o, Error **err)
     return ret;
 }
 
-/* ---- the first answer -------------------------------------------------------------------------- */
+/* ---- the first answer --------------------------------------------------------------------------
+ */
 
 static int first_head(Transfer *t, Error **err)
 {
@@ -193,10 +197,10 @@ static int first_head(Transfer *t, Error **err)
         return 0;
     if (h->force_range)
         return error_set(err, -ENOTSUP, "the server has no byte ranges");
-    if (t->end > SPOOL_MAX_UNKNOWN && h->src.id.size == UINT64_MAX)
-        t->end = t->limit = SPOOL_MAX_UNKNOWN;
-    h->spool = spool_new(err);
-    if (!h->spool)
+    if (t->end > DOWNLOAD_MAX_UNKNOWN && h->src.id.size == UINT64_MAX)
+        t->end = t->limit = DOWNLOAD_MAX_UNKNOWN;
+    h->download = download_new(err);
+    if (!h->download)
         return -EIO;
     pthread_mutex_lock(&h->lock);
     h->began_whole = true;
@@ -209,8 +213,8 @@ static int first_data(Transfer *t, const void *buf, size_t len)
 {
     Http *h = t->owner;
 
-    if (h->spool)
-        return spool_put(h->spool, buf, len);
+    if (h->download)
+        return download_put(h->download, buf, len);
     memcpy(h->start + t->at, buf, len);
     return 0;
 }
@@ -219,8 +223,8 @@ static void first_done(Transfer *t, int ret, Error *err)
 {
     Http *h = t->owner;
 
-    if (h->spool) {
-        spool_end(h->spool, ret, err);
+    if (h->download) {
+        download_end(h->download, ret, err);
         err = NULL;
     }
     pthread_mutex_lock(&h->lock);
@@ -261,18 +265,19 @@ static int page_error(Error **err)
 }
 
 /* The start of a file that comes as a whole; also finds its size. */
-static int judge_spool(Http *h, Error **err)
+static int judge_download(Http *h, Error **err)
 {
     uint64_t size = h->src.id.size;
     uint8_t start[PAGE_START];
-    int ret = spool_wait(h->spool, size == UINT64_MAX ? size : MIN(size, (uint64_t)PAGE_START), err);
+    int ret = download_wait(h->download,
+                            size == UINT64_MAX ? size : MIN(size, (uint64_t)PAGE_START), err);
 
     if (ret == 0 && size == UINT64_MAX)
-        h->src.id.size = size = spool_have(h->spool);
+        h->src.id.size = size = download_have(h->download);
     if (ret < 0)
         return ret;
     struct iovec iov = { start, MIN(size, sizeof(start)) };
-    ret = spool_read(h->spool, &iov, 1, 0, iov.iov_len, err);
+    ret = download_read(h->download, &iov, 1, 0, iov.iov_len, err);
     if (ret == 0 && looks_like_page(&h->first.answer, start, iov.iov_len))
         ret = page_error(err);
     return ret;
@@ -283,7 +288,7 @@ static int probe_ftp(Http *h, Error **err)
     int ret = ask_first(h, TRANSFER_STAT, 1, err);
 
     if (ret == 0 && h->src.id.size == UINT64_MAX)
-        ret = ask_first(h, TRANSFER_WHOLE, SPOOL_MAX_UNKNOWN, err);
+        ret = ask_first(h, TRANSFER_WHOLE, DOWNLOAD_MAX_UNKNOWN, err);
     return ret;
 }
 
@@ -310,14 +315,15 @@ static int probe_http(Http *h, bool *got_start, Error **err)
     int ret = ask_first(h, TRANSFER_PROBE, had ? 1 : len, err);
 
     *got_start = !had;
-    if (ret < 0 || h->spool || !had || same_version(h))
+    if (ret < 0 || h->download || !had || same_version(h))
         return ret;
     len = MIN(len, h->src.id.size);
     *got_start = true;
     return len ? ask_first(h, TRANSFER_RANGE, len, err) : 0;
 }
 
-/* ---- the disk cache ---------------------------------------------------------------------------- */
+/* ---- the disk cache ----------------------------------------------------------------------------
+ */
 
 /* One file of the cache for each URL and each who may see something else there. */
 static void find_cached(Http *h)
@@ -370,7 +376,8 @@ static int open_offline(Http *h, Error **err)
     return 0;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------- */
+/* ---- opening -----------------------------------------------------------------------------------
+ */
 
 static int open_online(Http *h, bool *got_start, Error **err)
 {
@@ -380,8 +387,8 @@ static int open_online(Http *h, bool *got_start, Error **err)
     if (!h->engine || !h->start)
         return h->engine ? error_set(err, -ENOMEM, "no memory for a first block") : -ENOTSUP;
     int ret = h->src.ftp ? probe_ftp(h, err) : probe_http(h, got_start, err);
-    if (ret == 0 && h->spool)
-        return judge_spool(h, err);
+    if (ret == 0 && h->download)
+        return judge_download(h, err);
     if (ret == 0 && *got_start &&
         looks_like_page(&h->first.answer, h->start, MIN(h->first.at, (uint64_t)PAGE_START)))
         ret = page_error(err);
@@ -424,16 +431,16 @@ static int http_open(Node *node, Options *options, Error **err)
                             : error_set(err, -ENOENT, "the cache has nothing of it");
     else
         ret = open_online(h, &got_start, err);
-    if (ret < 0 && h->engine && transfer_unreachable(&h->first) && h->file->size && !h->spool)
+    if (ret < 0 && h->engine && transfer_unreachable(&h->first) && h->file->size && !h->download)
         ret = open_offline(h, err);
     else if (ret == 0 && h->engine)
         open_cache(h);
     if (ret < 0)
         return ret;
     node->size = h->src.id.size;
-    if (!h->spool)
+    if (!h->download)
         return open_reader(h, got_start, err);
-    spool_set_cache(h->spool, h->cache);
+    download_set_cache(h->download, h->cache);
     return 0;
 }
 
@@ -443,7 +450,7 @@ static void http_close(Node *node)
 
     engine_free(h->engine);
     reader_free(h->reader);
-    spool_free(h->spool);
+    download_free(h->download);
     disk_cache_close(h->cache);
     source_free(&h->src);
     free(h->start);
@@ -453,7 +460,8 @@ static void http_close(Node *node)
     pthread_mutex_destroy(&h->lock);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading -----------------------------------------------------------------------------------
+ */
 
 /* A request can only give an errno: say the rest once. */
 static void warn(Http *h, const Error *err, int ret)
@@ -479,8 +487,8 @@ static int http_preadv(Node *node, const struct iovec *iov, int iovcnt, uint64_t
     if (inside < len)
         iov_zero(iov, iovcnt, inside, len - inside);
     if (inside)
-        ret = h->spool ? spool_read(h->spool, iov, iovcnt, off, inside, &err)
-                       : reader_read(h->reader, iov, iovcnt, off, inside, &err);
+        ret = h->download ? download_read(h->download, iov, iovcnt, off, inside, &err)
+                          : reader_read(h->reader, iov, iovcnt, off, inside, &err);
     if (ret < 0)
         warn(h, err, ret);
     error_free(err);

@@ -59,8 +59,8 @@ typedef struct {
 
 struct Reader {
     ReaderConfig config;
-    pthread_mutex_t lock; /* guards all below, and the segments */
-    pthread_cond_t moved; /* bytes have come, or a segment has ended */
+    pthread_mutex_t lock;                      /* guards all below, and the segments */
+    pthread_cond_t moved;                      /* bytes have come, or a segment has ended */
     TAILQ_HEAD(SegmentList, Segment) segments; /* the one used last first */
     uint64_t memory;
     Stream streams[STREAMS];
@@ -68,7 +68,7 @@ struct Reader {
     unsigned waiters;
     uint8_t *spare[SPARE_MAX]; /* buffers of SEGMENT_MAX */
     unsigned n_spare;
-    int lost; /* the file has changed: nothing fits together any more */
+    int lost;   /* the file has changed: nothing fits together any more */
     Pool *pool; /* writes to the disk cache */
 };
 
@@ -86,7 +86,8 @@ Reader *reader_new(const ReaderConfig *config)
     return r;
 }
 
-/* ---- segments ---------------------------------------------------------------------------------- */
+/* ---- segments ----------------------------------------------------------------------------------
+ */
 
 static uint64_t capacity(const Segment *s)
 {
@@ -125,8 +126,8 @@ static Segment *segment_find(Reader *r, uint64_t off)
     Segment *s;
 
     TAILQ_FOREACH(s, &r->segments, link)
-        if (off >= s->start && off < s->end && s->ret == 0)
-            return s;
+    if (off >= s->start && off < s->end && s->ret == 0)
+        return s;
     return NULL;
 }
 
@@ -136,8 +137,8 @@ static uint64_t segment_next(Reader *r, uint64_t off, uint64_t end)
     Segment *s;
 
     TAILQ_FOREACH(s, &r->segments, link)
-        if (s->ret == 0 && s->start > off && s->start < end)
-            end = s->start;
+    if (s->ret == 0 && s->start > off && s->start < end)
+        end = s->start;
     return end;
 }
 
@@ -198,7 +199,8 @@ static void segment_release(Reader *r, Segment *s)
         segment_free(r, s);
 }
 
-/* ---- transfers (on the engine's thread) -------------------------------------------------------- */
+/* ---- transfers (on the engine's thread) --------------------------------------------------------
+ */
 
 static int on_data(Transfer *t, const void *buf, size_t len)
 {
@@ -247,7 +249,8 @@ static void on_done(Transfer *t, int ret, Error *err)
     pthread_mutex_unlock(&r->lock);
 }
 
-/* ---- asking ------------------------------------------------------------------------------------ */
+/* ---- asking ------------------------------------------------------------------------------------
+ */
 
 static bool in_disk_cache(const Reader *r, uint64_t off)
 {
@@ -308,7 +311,8 @@ static uint64_t ask_ahead(Reader *r, uint64_t off, uint64_t end, bool keep)
     return MIN(off, r->config.size);
 }
 
-/* ---- sequences --------------------------------------------------------------------------------- */
+/* ---- sequences ---------------------------------------------------------------------------------
+ */
 
 static Stream *stream_find(Reader *r, uint64_t off, uint64_t end)
 {
@@ -354,7 +358,8 @@ static void read_ahead(Reader *r, Stream *s)
     s->asked = MAX(s->asked, ask_ahead(r, s->asked, target, worth_keeping(r, s)));
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading -----------------------------------------------------------------------------------
+ */
 
 /* Blocks from the disk cache become a segment. -ENOENT: they are not there after all. */
 static int load_cached(Reader *r, uint64_t off)

@@ -12,11 +12,11 @@
 typedef struct Reader Reader;
 
 typedef struct ReaderConfig {
-    Engine *engine;       /* NULL: there is no server, only the cache */
-    uint64_t size;        /* of the file */
-    uint64_t ahead;       /* the least that is asked for at a time */
-    DiskCache *cache;     /* NULL: none; borrowed */
-    bool cache_scans;     /* long sequential reads go into the cache, too */
+    Engine *engine;   /* NULL: there is no server, only the cache */
+    uint64_t size;    /* of the file */
+    uint64_t ahead;   /* the least that is asked for at a time */
+    DiskCache *cache; /* NULL: none; borrowed */
+    bool cache_scans; /* long sequential reads go into the cache, too */
 } ReaderConfig;
 
 Reader *reader_new(const ReaderConfig *config);

@@ -19,7 +19,7 @@
 
 enum {
     MAX_REDIRECTS = 10,
-    SLOW_BYTES = 512, /* a second: less than this for `timeout` seconds is a stall */
+    SLOW_BYTES = 512,       /* a second: less than this for `timeout` seconds is a stall */
     PROGRESS_BYTES = 65536, /* so much more, and earlier failures do not count any more */
     BACK_OFF_MS = 250,
     BACK_OFF_MAX_MS = 8000,
@@ -80,7 +80,8 @@ static void list_append(Transfer **list, Transfer *t)
     *list = t;
 }
 
-/* ---- the answer -------------------------------------------------------------------------------- */
+/* ---- the answer --------------------------------------------------------------------------------
+ */
 
 static void fail(Transfer *t, int code, Error *err)
 {
@@ -155,8 +156,8 @@ static int judge(Transfer *t)
         t->verdict = t->kind == TRANSFER_WHOLE ? ANSWER_WHOLE : ANSWER_RANGE;
         t->answer.last = t->end - 1;
     } else {
-        t->verdict = answer_judge(&t->answer, t->at, t->end, src->known ? &src->id : NULL, &code,
-                                  &err);
+        t->verdict =
+            answer_judge(&t->answer, t->at, t->end, src->known ? &src->id : NULL, &code, &err);
     }
     if (t->verdict == ANSWER_RANGE && t->kind == TRANSFER_WHOLE && !src->ftp) {
         code = error_set(&err, -EPROTO, "the server sends a part although the whole was asked for");
@@ -206,8 +207,9 @@ static size_t on_data(char *buf, size_t size, size_t n, void *opaque)
     t->skip -= skip;
     if (len - skip > t->limit - t->at) {
         Error *err = NULL;
-        int ret = error_set(&err, -EPROTO, "the server sends more than the %" PRIu64
-                            " bytes that belong there", t->limit - t->first);
+        int ret = error_set(&err, -EPROTO,
+                            "the server sends more than the %" PRIu64 " bytes that belong there",
+                            t->limit - t->first);
         t->verdict = ANSWER_WRONG;
         fail(t, ret, err);
         return 0;
@@ -222,7 +224,8 @@ static size_t on_data(char *buf, size_t size, size_t n, void *opaque)
     return len;
 }
 
-/* ---- one attempt ------------------------------------------------------------------------------- */
+/* ---- one attempt -------------------------------------------------------------------------------
+ */
 
 static void set_limits(Engine *e, CURL *easy)
 {
@@ -246,7 +249,9 @@ static CURLcode set_protocols(Engine *e, CURL *easy)
 
     if (code == CURLE_OK)
         code = e->curl->easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR,
-                                    e->src->ftp ? "ftp,ftps" : tls ? "https" : "http,https");
+                                    e->src->ftp ? "ftp,ftps"
+                                    : tls       ? "https"
+                                                : "http,https");
     return code;
 }
 
@@ -372,7 +377,8 @@ static void attempt_detach(Engine *e, Transfer *t)
     e->n_active--;
 }
 
-/* ---- the end of an attempt --------------------------------------------------------------------- */
+/* ---- the end of an attempt ---------------------------------------------------------------------
+ */
 
 static int curl_errno(CURLcode code)
 {
@@ -532,15 +538,16 @@ static bool attempt_judge(Transfer *t, CURLcode code, int64_t *delay)
     if (t->code == 0) {
         if (code == CURLE_OK) {
             Error *err = NULL;
-            int ret = error_set(&err, -EIO, "the server closed before the end: %" PRIu64
-                                " bytes are missing", t->end - t->at);
+            int ret = error_set(&err, -EIO,
+                                "the server closed before the end: %" PRIu64 " bytes are missing",
+                                t->end - t->at);
             fail(t, ret, err);
         } else {
             explain(t, code);
         }
         t->verdict = ANSWER_AGAIN;
-        t->unreachable = t->code == -ETIMEDOUT || t->code == -EHOSTUNREACH ||
-                         t->code == -ECONNREFUSED;
+        t->unreachable =
+            t->code == -ETIMEDOUT || t->code == -EHOSTUNREACH || t->code == -ECONNREFUSED;
         bool gone = t->code == -EHOSTUNREACH || t->code == -ECONNREFUSED;
         if (curl_is_final(code) || (gone && !t->engine->src->known))
             return false;
@@ -570,7 +577,8 @@ static void attempt_end(Engine *e, Transfer *t, CURLcode code)
     }
 }
 
-/* ---- the thread -------------------------------------------------------------------------------- */
+/* ---- the thread --------------------------------------------------------------------------------
+ */
 
 /* Start what is due. Returns how long the others have to wait. */
 static int start_due(Engine *e)

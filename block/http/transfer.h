@@ -25,9 +25,9 @@ typedef struct Source {
     unsigned connections; /* at a time */
 
     /* The rest belongs to the engine's thread once that runs. */
-    char *pinned;  /* where redirections led; NULL: nowhere else */
-    bool digest;   /* the server wants more than Basic authentication */
-    bool known;    /* `id` is what the first answer said, and every further one must agree */
+    char *pinned; /* where redirections led; NULL: nowhere else */
+    bool digest;  /* the server wants more than Basic authentication */
+    bool known;   /* `id` is what the first answer said, and every further one must agree */
     Identity id;
 } Source;
 

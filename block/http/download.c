@@ -1,9 +1,9 @@
 /*
- * spool.c - see spool.h.
+ * download.c - see download.h.
  *
  * The temporary file has no name, so nothing is left behind however the program ends.
  */
-#include "block/http/spool.h"
+#include "block/http/download.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 
 enum { COPY = 1 << 18 };
 
-struct Spool {
+struct Download {
     int fd;
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t moved;
@@ -50,9 +50,9 @@ static int open_unnamed(Error **err)
     return fd;
 }
 
-Spool *spool_new(Error **err)
+Download *download_new(Error **err)
 {
-    Spool *s = calloc(1, sizeof(*s));
+    Download *s = calloc(1, sizeof(*s));
 
     if (!s) {
         error_set(err, -ENOMEM, "no memory for a download");
@@ -68,7 +68,7 @@ Spool *spool_new(Error **err)
     return s;
 }
 
-void spool_free(Spool *s)
+void download_free(Download *s)
 {
     if (!s)
         return;
@@ -116,7 +116,7 @@ static int read_all(int fd, void *buf, size_t len, uint64_t off)
 }
 
 /* Whole blocks that have come since the last time; at the end the rest. */
-static void fill_cache(Spool *s, DiskCache *cache, uint64_t have, bool end)
+static void fill_cache(Download *s, DiskCache *cache, uint64_t have, bool end)
 {
     uint8_t block[CACHE_BLOCK];
 
@@ -130,7 +130,7 @@ static void fill_cache(Spool *s, DiskCache *cache, uint64_t have, bool end)
     }
 }
 
-void spool_set_cache(Spool *s, DiskCache *cache)
+void download_set_cache(Download *s, DiskCache *cache)
 {
     pthread_mutex_lock(&s->lock);
     s->cache = cache;
@@ -140,7 +140,7 @@ void spool_set_cache(Spool *s, DiskCache *cache)
         fill_cache(s, cache, s->have, true);
 }
 
-int spool_put(Spool *s, const void *buf, size_t len)
+int download_put(Download *s, const void *buf, size_t len)
 {
     int ret = write_all(s->fd, buf, len, s->have); /* only this thread changes `have` */
 
@@ -154,7 +154,7 @@ int spool_put(Spool *s, const void *buf, size_t len)
     return ret;
 }
 
-void spool_end(Spool *s, int ret, Error *err)
+void download_end(Download *s, int ret, Error *err)
 {
     pthread_mutex_lock(&s->lock);
     DiskCache *cache = s->cache;
@@ -167,7 +167,7 @@ void spool_end(Spool *s, int ret, Error *err)
         fill_cache(s, cache, s->have, true);
 }
 
-int spool_wait(Spool *s, uint64_t end, Error **err)
+int download_wait(Download *s, uint64_t end, Error **err)
 {
     int ret = 0;
 
@@ -182,7 +182,7 @@ int spool_wait(Spool *s, uint64_t end, Error **err)
     return ret;
 }
 
-uint64_t spool_have(Spool *s)
+uint64_t download_have(Download *s)
 {
     pthread_mutex_lock(&s->lock);
     uint64_t have = s->have;
@@ -190,7 +190,8 @@ uint64_t spool_have(Spool *s)
     return have;
 }
 
-int spool_read(Spool *s, const struct iovec *iov, int iovcnt, uint64_t off, size_t len, Error **err)
+int download_read(Download *s, const struct iovec *iov, int iovcnt, uint64_t off, size_t len,
+                  Error **err)
 {
     AUTO_FREE uint8_t *buf = malloc(MIN(len, (size_t)COPY));
     int ret = buf ? 0 : -ENOMEM;
@@ -198,7 +199,7 @@ int spool_read(Spool *s, const struct iovec *iov, int iovcnt, uint64_t off, size
     for (size_t done = 0; done < len && ret == 0;) {
         size_t n = MIN(len - done, (size_t)COPY);
 
-        ret = spool_wait(s, off + done + n, err);
+        ret = download_wait(s, off + done + n, err);
         if (ret == 0)
             ret = read_all(s->fd, buf, n, off + done);
         if (ret == 0)

@@ -103,7 +103,7 @@ bench: deps all guest              ## measure us against the installed peers, al
 # --- packages that a fresh Debian machine lacks ------------------------------------------------
 DEPS_BUILD := gcc make pkg-config zlib1g-dev liblzma-dev libzstd-dev libdeflate-dev libbz2-dev libssl-dev \
               libcurl4-openssl-dev libjansson-dev
-DEPS_RUN   := seabios
+DEPS_RUN   := seabios libcurl4
 DEPS_GUEST := busybox-static syslinux syslinux-common isolinux xorriso mtools e2fsprogs fdisk cpio kmod
 DEPS_TEST  := libcmocka-dev libnbd-bin libcapstone-dev nasm qemu-utils qemu-system-x86 grub-rescue-pc memtest86+ \
               debian-installer-12-netboot-amd64 clang libclang-rt-14-dev clang-format cppcheck perl \

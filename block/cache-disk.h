@@ -35,8 +35,8 @@ typedef struct CacheFile {
 /* The key of what `text` names (a URL, and who asks for it). */
 void cache_key(const char *text, char key[CACHE_KEY + 1]);
 
-/* What is known of `key`; -ENOENT: nothing. */
-int cache_find(const char *key, CacheFile *out);
+/* Fill in what is known of file->key; -ENOENT: nothing. */
+int cache_find(CacheFile *file);
 
 /*
  * Open the blocks of this version (file->key, name, validator, size), or begin with none; those of

@@ -118,22 +118,20 @@ int cache_folder_open(int *dirfd, Error **err)
 /* ---- what is in it -----------------------------------------------------------------------------
  */
 
-int cache_find(const char *key, CacheFile *out)
+int cache_find(CacheFile *file)
 {
     char path[CACHE_PATH];
     int dir, ret = folder_at(false, &dir, NULL);
 
     if (ret < 0)
         return -ENOENT;
-    cache_path(key, path);
+    cache_path(file->key, path);
     int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     close(dir);
     if (fd < 0)
         return -ENOENT;
-    memset(out, 0, sizeof(*out));
-    ret = cache_header_read(fd, out);
+    ret = cache_header_read(fd, file);
     close(fd);
-    memcpy(out->key, key, CACHE_KEY);
     return ret < 0 ? -ENOENT : 0;
 }
 

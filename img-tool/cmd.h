@@ -27,6 +27,7 @@ extern const size_t n_commands;
 
 int cmd_amend(int argc, char **argv);
 int cmd_bitmap(int argc, char **argv);
+int cmd_cache(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_commit(int argc, char **argv);
 int cmd_compare(int argc, char **argv);

@@ -33,6 +33,13 @@ const Command commands[] = {
       "change the dirty bitmaps in an image: which parts were written since",
       "Several actions are done in their order, on the one bitmap named. --list shows all bitmaps "
       "and needs no name." },
+    { "cache", cmd_cache, "[--output=ofmt] [list | size | clear [URL]]",
+      "show or empty the cache of images that came over the network",
+      "Parts of remote images that were read are kept on disk and used again as long as the file "
+      "on "
+      "the server stays the same. The cache is in $ONIONSKIN_CACHE (\"off\": none), "
+      "$XDG_CACHE_HOME/onionskin or ~/.cache/onionskin, and at most $ONIONSKIN_CACHE_SIZE bytes "
+      "large (default: 8G); what was not used for the longest time goes first." },
     { "check", cmd_check,
       "[--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] "
       "filename",

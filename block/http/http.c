@@ -30,8 +30,8 @@ enum {
     MAX_CONNECTIONS = 64,
     DEFAULT_AHEAD = 256 << 10,
     MAX_AHEAD = 2 << 20,
-    PAGE_START = 512, /* bytes that show whether it is a page for people */
-    MESSAGE_KEPT = 512,
+    PAGE_START = 512,   /* bytes that show whether it is a page for people */
+    QUIET_SECONDS = 10, /* after a warning, of the same kind */
 };
 
 enum { CACHE_OFF, CACHE_AUTO, CACHE_ON, CACHE_ONLY };
@@ -55,7 +55,8 @@ typedef struct Http {
     bool began_whole, over;
     int ret;
     Error *err;
-    char said[MESSAGE_KEPT]; /* the warning given last */
+    int warned; /* the failure that was reported last, and when */
+    time_t warned_at;
 } Http;
 
 /* ---- options -----------------------------------------------------------------------------------
@@ -336,7 +337,7 @@ static void find_cached(Http *h)
                  src->cookie ? src->cookie : "") < 0)
         return;
     cache_key(text, h->file->key);
-    if (cache_find(h->file->key, h->file) < 0)
+    if (cache_find(h->file) < 0)
         h->file->size = 0;
 }
 
@@ -463,17 +464,19 @@ static void http_close(Node *node)
 /* ---- reading -----------------------------------------------------------------------------------
  */
 
-/* A request can only give an errno: say the rest once. */
+/* A request can only give an errno: say the rest once, not for each of many requests. */
 static void warn(Http *h, const Error *err, int ret)
 {
-    const char *text = error_message(err, ret);
+    time_t now = time(NULL);
 
     pthread_mutex_lock(&h->lock);
-    bool new = strncmp(h->said, text, sizeof(h->said) - 1) != 0;
-    snprintf(h->said, sizeof(h->said), "%s", text);
+    bool new = ret != h->warned || now - h->warned_at >= QUIET_SECONDS;
+    h->warned = ret;
+    if (new)
+        h->warned_at = now;
     pthread_mutex_unlock(&h->lock);
     if (new)
-        log_warning("%s: %s", h->src.url, text);
+        log_warning("%s: %s", h->src.url, error_message(err, ret));
 }
 
 static int http_preadv(Node *node, const struct iovec *iov, int iovcnt, uint64_t off, size_t len)

@@ -239,14 +239,8 @@ static int json_report(JsonWriter *w, const Report *r, const Show *show, Error *
     if (info->cluster_size)
         jw_put_u64(w, "cluster-size", info->cluster_size);
     jw_put_string(w, "format", node_format(r->node));
-<<<<<<< HEAD
-    jw_put_u64(w, "actual-size", info->disk_size);
-=======
     if (info->disk_size != UINT64_MAX)
         jw_put_u64(w, "actual-size", info->disk_size);
-    if (info->encrypted)
-        jw_put_bool(w, "encrypted", true);
->>>>>>> 71133bd (HTTP: downloads without ranges; names relative to a URL)
     if (info->compressed)
         jw_put_bool(w, "compressed", true);
     if (r->specific) {

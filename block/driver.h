@@ -16,6 +16,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "block/bitmap.h"
 #include "block/event.h"
@@ -147,6 +148,16 @@ struct BlockDriver {
     int (*flush)(Node *node); /* mapped formats: write metadata down; the core flushes `file` */
     uint64_t (*disk_size)(Node *node);
     void (*event)(Node *node, BlockEvent event); /* something above is about to do this */
+
+    /*
+     * Files only, and what passes through to one: take over bytes of another open file without
+     * reading them (COPY_SHARE_ONLY: only if both then share the space). -ENOTSUP: do it by hand.
+     */
+    int (*copy_range)(Node *node, uint64_t off, Node *from, uint64_t pos, uint64_t len,
+                      unsigned flags);
+    bool (*same_file)(Node *node, Node *other); /* the same driver's: is it the same file? */
+    /* Print words that change when the content may have changed. -ENOTSUP: cannot tell. */
+    int (*identity)(Node *node, FILE *out);
 
     /* --- image operations --- */
     int (*resize)(Node *node, uint64_t size, Prealloc prealloc, Error **err);

@@ -33,6 +33,7 @@ typedef struct {
     pthread_mutex_t seek_lock;
     uint64_t seek_start, seek_end; /* what the file system last said, of a file nobody writes */
     bool seek_zero;
+    uint64_t device_number, inode; /* which file it is */
     _Atomic int lost; /* what a flush failed with: the kernel says so once, the data may be gone */
 } File;
 
@@ -364,6 +365,75 @@ static uint64_t file_disk_size(Node *node)
     return fstat(file_fd(node), &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
 }
 
+/* ---- copying inside the kernel ---- */
+
+static bool cannot_share(int error)
+{
+    return error == EOPNOTSUPP || error == EXDEV || error == EINVAL || error == ENOTTY ||
+           error == ENOSYS || error == EBADF || error == EPERM || error == ETXTBSY;
+}
+
+/* All of it by copy_file_range(); what is left when it cannot is for the caller. */
+static int kernel_copy(int to, uint64_t off, int from, uint64_t pos, uint64_t len)
+{
+    off_t in = (off_t)pos, out = (off_t)off;
+
+    while (len) {
+        ssize_t n = copy_file_range(from, &in, to, &out, len, 0);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return cannot_share(errno) ? -ENOTSUP : -errno;
+        if (n == 0) /* the source ends earlier than it did */
+            return -ENOTSUP;
+        len -= (uint64_t)n;
+    }
+    return 0;
+}
+
+/* Only between files: both sizes are known, and what is behind a hole's end is never asked for. */
+static int file_copy_range(Node *node, uint64_t off, Node *from, uint64_t pos, uint64_t len,
+                           unsigned flags)
+{
+    File *f = node->state;
+    RangeLock lock;
+    int ret = 0;
+
+    if (from->driver != node->driver || f->device || ((File *)from->state)->device ||
+        pos + len > from->size)
+        return -ENOTSUP;
+    struct file_clone_range clone = { file_fd(from), pos, len, off };
+    range_acquire(&node->ranges, &lock, off, off + len, true);
+    if (ioctl(file_fd(node), FICLONERANGE, &clone) < 0)
+        ret = cannot_share(errno) ? -ENOTSUP : -errno;
+    if (ret == -ENOTSUP && !(flags & COPY_SHARE_ONLY))
+        ret = kernel_copy(file_fd(node), off, file_fd(from), pos, len);
+    if (ret == 0)
+        grow_to(node, off + len);
+    range_release(&node->ranges, &lock);
+    return ret;
+}
+
+static bool file_same_file(Node *node, Node *other)
+{
+    const File *a = node->state, *b = other->state;
+
+    return a->inode == b->inode && a->device_number == b->device_number;
+}
+
+static int file_identity_text(Node *node, FILE *out)
+{
+    struct stat st;
+
+    if (fstat(file_fd(node), &st) < 0)
+        return -errno;
+    fprintf(out, " %llu:%llu %llu %lld.%09ld", (unsigned long long)st.st_dev,
+            (unsigned long long)st.st_ino, (unsigned long long)st.st_size,
+            (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    return S_ISREG(st.st_mode) ? 0 : -ENOTSUP; /* a device does not say when it was written */
+}
+
 /* ---- size and preallocation ---------------------------------------------------------------- */
 
 static int write_zeros(Node *node, uint64_t off, uint64_t end, Error **err)
@@ -415,6 +485,8 @@ static int file_identify(Node *node, Error **err)
     if (fstat(fd, &st) < 0)
         return error_set(err, -errno, "cannot stat: %s", strerror(errno));
     f->device = S_ISBLK(st.st_mode);
+    f->device_number = st.st_dev;
+    f->inode = st.st_ino;
     if (S_ISDIR(st.st_mode))
         return error_set(err, -EISDIR, "is a folder");
     off_t size = lseek(fd, 0, SEEK_END);
@@ -544,6 +616,9 @@ const BlockDriver file_driver = {
     .discard = file_discard,
     .flush = file_flush,
     .disk_size = file_disk_size,
+    .copy_range = file_copy_range,
+    .same_file = file_same_file,
+    .identity = file_identity_text,
     .resize = file_resize,
 };
 

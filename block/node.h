@@ -184,6 +184,23 @@ int node_extent(Node *node, uint64_t off, uint64_t len, Extent *ext);
  */
 int node_extent_above(Node *node, Node *base, uint64_t off, uint64_t len, Extent *ext);
 
+/*
+ * Copy `len` bytes at `pos` of an open file (an extent's) to `off` of `dst` inside the kernel;
+ * COPY_SHARE_ONLY: only if the two then share their space on the disk. -ENOTSUP: not here.
+ */
+enum { COPY_SHARE_ONLY = 1 << 0 };
+int node_copy_range(Node *dst, uint64_t off, Node *file, uint64_t pos, uint64_t len,
+                    unsigned flags);
+
+/* Are both nodes the same file of the host (or of a server)? */
+bool node_same_file(Node *a, Node *b);
+
+/*
+ * A text that changes whenever what the node shows may have changed: files with their times and
+ * sizes, and what lies on them, down the whole chain. -ENOTSUP: one of its files cannot tell.
+ */
+int node_identity(Node *node, char **text);
+
 /* ---- image operations ---------------------------------------------------------------------- */
 
 typedef enum { PREALLOC_OFF, PREALLOC_METADATA, PREALLOC_FALLOC, PREALLOC_FULL } Prealloc;

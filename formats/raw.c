@@ -80,6 +80,14 @@ static int raw_discard(Node *node, uint64_t off, uint64_t len)
     return node_discard(node->file, raw->offset + off, len);
 }
 
+static int raw_copy_range(Node *node, uint64_t off, Node *from, uint64_t pos, uint64_t len,
+                          unsigned flags)
+{
+    Raw *raw = node->state;
+
+    return node_copy_range(node->file, raw->offset + off, from, pos, len, flags);
+}
+
 static int raw_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err)
 {
     Raw *raw = node->state;
@@ -143,5 +151,6 @@ const BlockDriver raw_driver = {
     .pwritev = raw_pwritev,
     .pwrite_zeroes = raw_pwrite_zeroes,
     .discard = raw_discard,
+    .copy_range = raw_copy_range,
     .resize = raw_resize,
 };

@@ -145,7 +145,8 @@ static uint64_t sharable(const Copy *c)
     if (!v->file || !(c->job->share || c->job->offload) || atomic_load(&c->no_sharing) ||
         (v->pos | (c->job->dst_off + v->off)) % SHARE_ALIGN)
         return 0;
-    return align_down(MIN(v->len, (uint64_t)SHARE_MAX), SHARE_ALIGN);
+    uint64_t most = atomic_load(&c->sharing_works) ? SHARE_MAX : c->chunk;
+    return align_down(MIN(v->len, most), (uint64_t)SHARE_ALIGN);
 }
 
 static void next_extent(Copy *c, Piece *piece)

@@ -41,10 +41,10 @@ typedef struct Copy {
     uint32_t cluster; /* not 0: each cluster of the target is looked at for itself */
     uint64_t sparse;
     Piece pieces[COPY_MAX_PIECES];
-    uint8_t *buffers;              /* the data of all pieces */
-    atomic_bool no_sharing;        /* the file system has been asked and cannot */
-    pthread_mutex_t lock;          /* guards all below */
-    pthread_cond_t freed;          /* a piece was given back, or `ret` was set */
+    uint8_t *buffers;                      /* the data of all pieces */
+    atomic_bool sharing_works, no_sharing; /* learned: the file systems can, cannot */
+    pthread_mutex_t lock;                  /* guards all below */
+    pthread_cond_t freed;                  /* a piece was given back, or `ret` was set */
     Piece *free;                   /* the last one used first: its buffers are in the cache */
     Piece *ready[COPY_MAX_PIECES]; /* delivered, by ticket modulo their number */
     uint64_t issued, written;      /* tickets */

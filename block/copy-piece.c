@@ -209,6 +209,8 @@ static int write_shared(Copy *c, const Piece *p)
     int ret = node_copy_range(job->dst, job->dst_off + p->off, p->file, p->pos, p->len,
                               job->offload ? 0 : COPY_SHARE_ONLY);
 
+    if (ret == 0)
+        atomic_store(&c->sharing_works, true);
     if (ret != -ENOTSUP)
         return ret;
     atomic_store(&c->no_sharing, true);

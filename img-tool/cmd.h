@@ -112,6 +112,8 @@ int list_create_options(const char *format, const char *filename);
 
 /* Parse a size argument or report; `what` names it. False on error. */
 bool parse_size(const char *text, const char *what, uint64_t *out);
+/* The same of bytes a second (-r). */
+bool parse_rate(const char *text, uint64_t *out);
 
 /* ---- progress ----------------------------------------------------------------------------------
  */

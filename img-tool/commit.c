@@ -3,6 +3,9 @@
  *
  * The base is opened for writing, everything above it without its own backing file, and the chain
  * is put together here: opened as usual, the base would be locked by its own overlay.
+ *
+ * The overlay keeps its data until the base has them on disk: an end in the middle loses nothing,
+ * and the next try writes it all again.
  */
 #include "img-tool/cmd.h"
 
@@ -67,30 +70,42 @@ static int grow_base(Node *base, uint64_t size)
     return ret < 0 ? fail(err, ret) : 0;
 }
 
-static int copy_down(Node *top, Node *base, const Common *common)
+static int copy_down(Node *top, Node *base, const Common *common, uint64_t rate)
 {
     Progress progress = { 0 };
     CopyJob job = {
-        .src = top, .dst = base, .base = base, .len = node_size(top), .progress = &progress
+        .src = top,
+        .dst = base,
+        .base = base,
+        .len = node_size(top),
+        .rate = rate,
+        .progress = &progress,
     };
     Error *err = NULL;
 
     progress.total = job.len;
-    progress_show(&progress, common->progress);
+    progress_phase(&progress, "copy");
+    progress_show(&progress, common->progress && !common->quiet);
     int ret = copy_run(&job, &err);
-    progress_hide(&progress);
-    if (ret == 0)
+    if (ret == 0) {
+        progress_phase(&progress, "flush");
         ret = node_flush(base); /* before the overlay lets go of its copy */
+        if (ret < 0)
+            error_set(&err, ret, "%s: cannot flush: %s", node_filename(base), strerror(-ret));
+    }
+    if (ret < 0)
+        progress.cancel = true;
+    progress_hide(&progress);
     return ret < 0 ? fail(err, ret) : 0;
 }
 
-static int commit(Node *top, const char *base_name, const Common *common, bool drop)
+static int commit(Node *top, const char *base_name, const Common *common, uint64_t rate, bool drop)
 {
     unsigned depth = 0;
     Error *err = NULL;
     AUTO_NODE Node *base = open_base(top, base_name, common->cache, &depth);
 
-    if (!base || grow_base(base, node_size(top)) != 0 || copy_down(top, base, common) != 0)
+    if (!base || grow_base(base, node_size(top)) != 0 || copy_down(top, base, common, rate) != 0)
         return 1;
     if (!drop && depth == 0) {
         int ret = node_make_empty(top, &err);
@@ -112,20 +127,26 @@ int cmd_commit(int argc, char **argv)
         COMMON_LONG_OPTIONS,
         { "base", required_argument, NULL, 'b' },
         { "drop", no_argument, NULL, 'd' },
+        { "cache", required_argument, NULL, 't' },
+        { "rate", required_argument, NULL, 'r' },
         { 0 },
     };
     const Command *cmd = command_find("commit");
     Common common = { 0 };
     const char *base = NULL;
     bool drop = false;
+    uint64_t rate = 0;
     int opt, code, ret;
 
-    while ((opt = getopt_long(argc, argv, "hf:t:b:dpq", long_options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "hf:t:b:dpqr:", long_options, NULL)) != -1) {
         if (opt == 'b') {
             base = optarg;
             drop = true; /* layers between would show through an emptied overlay */
         } else if (opt == 'd') {
             drop = true;
+        } else if (opt == 'r') {
+            if (!parse_rate(optarg, &rate))
+                return 1;
         } else {
             ret = common_option(&common, cmd, opt, &code);
             if (ret != 0)
@@ -136,5 +157,5 @@ int cmd_commit(int argc, char **argv)
         return usage_error(cmd, "exactly one file name is expected");
     AUTO_NODE Node *top =
         open_image(&common, argv[optind], common.format, common.cache, OPEN_NO_BACKING | OPEN_RDWR);
-    return top ? commit(top, base, &common, drop) : 1;
+    return top ? commit(top, base, &common, rate, drop) : 1;
 }

@@ -196,6 +196,15 @@ bool parse_size(const char *text, const char *what, uint64_t *out)
     return ret == 0;
 }
 
+bool parse_rate(const char *text, uint64_t *out)
+{
+    if (!parse_size(text, "rate limit", out))
+        return false;
+    if (*out == 0)
+        complain("invalid rate limit '%s': nothing would ever be copied", text);
+    return *out != 0;
+}
+
 /* ---- shared output ------------------------------------------------------------------------------
  */
 

@@ -3,157 +3,96 @@
  *
  * Safe mode keeps what the image shows: wherever the overlay itself has nothing and the old and the
  * new chain differ, the old content is copied into the overlay, on disk before the header names the
- * new backing file.
+ * new backing file. An end in the middle leaves an overlay that shows what it did, on its old
+ * backing file; the next try finds what was copied already and does the rest.
  */
 #include "img-tool/cmd.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
-#include "base/math.h"
-
-enum { CHUNK = 2 << 20 };
+#include "block/copy.h"
 
 typedef struct Rebase {
-    Node *top, *old, *new_base; /* old, new_base: NULL is "nothing": zeros */
-    uint8_t *a, *b;
-    uint64_t step; /* granularity of copying: the overlay's cluster */
-    Progress progress;
+    Common common;
+    const Command *cmd;
+    const char *file, *format; /* the new backing file; "": none */
+    bool unsafe, compressed;
 } Rebase;
 
-/* Read what a chain shows, zeros beyond its end. */
-static int read_chain(Node *node, uint8_t *buf, uint64_t off, uint64_t len)
+static int copy_differences(const Rebase *r, Node *top, Node *new_base)
 {
-    uint64_t size = node ? node_size(node) : 0;
-    uint64_t n = off < size ? MIN(len, size - off) : 0;
+    Progress progress = { 0 };
+    CopyJob job = {
+        .src = node_backing(top),
+        .dst = top,
+        .len = node_size(top),
+        .differences = true,
+        .other = new_base,
+        .compressed = r->compressed,
+        .progress = &progress,
+    };
+    Error *err = NULL;
 
-    memset(buf + n, 0, len - n);
-    return n ? node_pread(node, buf, n, off) : 0;
-}
-
-static bool chain_is_zero(Node *node, uint64_t off, uint64_t *len)
-{
-    Extent ext;
-
-    if (!node || off >= node_size(node))
-        return true;
-    if (node_extent_above(node, NULL, off, MIN(*len, node_size(node) - off), &ext) < 0)
-        return false;
-    if (ext.len < *len && off + ext.len < node_size(node))
-        *len = ext.len;
-    return ext.zero || ext.kind == EXTENT_HOLE || ext.kind == EXTENT_ZERO;
-}
-
-static int copy_differences(Rebase *r, uint64_t off, uint64_t len)
-{
-    int ret = read_chain(r->old, r->a, off, len);
-
-    if (ret == 0)
-        ret = read_chain(r->new_base, r->b, off, len);
-    for (uint64_t at = 0; at < len && ret == 0;) {
-        uint64_t n = MIN(r->step - (off + at) % r->step, len - at);
-
-        if (memcmp(r->a + at, r->b + at, n) != 0)
-            ret = node_pwrite(r->top, r->a + at, n, off + at);
-        at += n;
+    progress.total = job.len;
+    progress_phase(&progress, "copy");
+    progress_show(&progress, r->common.progress && !r->common.quiet);
+    int ret = copy_run(&job, &err);
+    if (ret == 0) {
+        progress_phase(&progress, "flush");
+        ret = node_flush(top);
+        if (ret < 0)
+            error_set(&err, ret, "%s: cannot flush: %s", node_filename(top), strerror(-ret));
     }
-    return ret;
+    if (ret < 0)
+        progress.cancel = true;
+    progress_hide(&progress);
+    return ret < 0 ? fail(err, ret) : 0;
 }
 
-/* [off, off + *len) comes from the backing file: what has to be copied of it? */
-static int keep_content(Rebase *r, uint64_t off, uint64_t *len)
-{
-    if (chain_is_zero(r->old, off, len) && chain_is_zero(r->new_base, off, len))
-        return 0;
-    *len = MIN(*len, (uint64_t)CHUNK);
-    return copy_differences(r, off, *len);
-}
-
-static int copy_all(Rebase *r)
-{
-    uint64_t size = node_size(r->top);
-
-    for (uint64_t off = 0; off < size;) {
-        Extent ext;
-        int ret = node_extent(r->top, off, size - off, &ext);
-
-        if (ret == 0 && ext.kind == EXTENT_HOLE)
-            ret = keep_content(r, off, &ext.len);
-        if (ret == 0 && progress_cancelled(&r->progress))
-            ret = -ECANCELED;
-        if (ret < 0) {
-            complain("%s: cannot keep the content at offset %" PRIu64 ": %s", node_filename(r->top),
-                     off, strerror(-ret));
-            return ret;
-        }
-        off += ext.len;
-        progress_step(&r->progress, ext.len);
-    }
-    return node_flush(r->top);
-}
-
-static int change_header(Node *top, const char *file, const char *format)
+static int change_header(const Rebase *r, Node *top, const char *format)
 {
     Error *err = NULL;
-    int ret = node_change_backing_file(top, *file ? file : NULL, format, &err);
+    int ret =
+        node_change_backing_file(top, *r->file ? r->file : NULL, *r->file ? format : NULL, &err);
 
     if (ret == 0)
         ret = node_flush(top);
     return ret < 0 ? fail(err, ret) : 0;
 }
 
-static int rebase_safely(Node *top, Node *new_base, bool show)
-{
-    AUTO_FREE uint8_t *bufs = malloc(2 * CHUNK);
-    Rebase r = { .top = top, .old = node_backing(top), .new_base = new_base, .a = bufs };
-    ImageInfo info;
-    Error *err = NULL;
-    int ret = bufs ? node_info(top, &info, &err) : -ENOMEM;
-
-    if (ret < 0)
-        return fail(err, ret);
-    r.b = bufs + CHUNK;
-    r.step = info.cluster_size ? info.cluster_size : CHUNK;
-    r.progress.total = node_size(top);
-    progress_show(&r.progress, show);
-    ret = copy_all(&r);
-    progress_hide(&r.progress);
-    return ret < 0;
-}
-
-typedef struct Target {
-    const char *file, *format;
-} Target;
-
 /* A name inside an image is relative to that image's folder. */
-static Node *open_new_base(const Common *common, const char *image, const Target *to)
+static Node *open_new_base(const Rebase *r, const char *image)
 {
-    AUTO_FREE char *path = path_resolve(image, to->file);
-    Common none = { .force_share = common->force_share };
+    AUTO_FREE char *path = path_resolve(image, r->file);
+    Common none = { .force_share = r->common.force_share };
 
-    return open_image(&none, path, to->format, common->src_cache, 0);
+    return open_image(&none, path, r->format, r->common.src_cache, 0);
 }
 
-static int rebase(const Common *common, const char *image, const Target *to, bool unsafe)
+static int rebase(const Rebase *r, const char *image)
 {
     AUTO_NODE Node *new_base = NULL;
-    unsigned flags = OPEN_RDWR | (unsafe ? OPEN_NO_BACKING : 0);
+    unsigned flags = OPEN_RDWR | (r->unsafe ? OPEN_NO_BACKING : 0);
+    const char *format = r->format;
 
-    if (*to->file && !unsafe) {
-        new_base = open_new_base(common, image, to);
+    if (*r->file && !r->unsafe) {
+        new_base = open_new_base(r, image);
         if (!new_base)
             return 1;
     }
-    AUTO_NODE Node *top = open_image(common, image, common->format, common->cache, flags);
+    AUTO_NODE Node *top = open_image(&r->common, image, r->common.format, r->common.cache, flags);
     if (!top)
         return 1;
-    const char *format = to->format;
+    if (r->compressed && !driver_supports_compression(node_format(top))) {
+        complain("compression is not supported by the format '%s'", node_format(top));
+        return 1;
+    }
     if (!format && new_base)
         format = node_format(new_base); /* recorded, so that nobody has to guess it again */
-    if (!unsafe && rebase_safely(top, new_base, common->progress) != 0)
+    if (!r->unsafe && copy_differences(r, top, new_base) != 0)
         return 1;
-    return change_header(top, to->file, *to->file ? format : NULL);
+    return change_header(r, top, format);
 }
 
 int cmd_rebase(int argc, char **argv)
@@ -163,28 +102,32 @@ int cmd_rebase(int argc, char **argv)
         { "backing", required_argument, NULL, 'b' },
         { "backing-format", required_argument, NULL, 'F' },
         { "backing-unsafe", no_argument, NULL, 'u' },
+        { "compress", no_argument, NULL, 'c' },
+        { "cache", required_argument, NULL, 't' },
+        { "backing-cache", required_argument, NULL, 'T' },
         { 0 },
     };
-    const Command *cmd = command_find("rebase");
-    Common common = { 0 };
-    Target to = { 0 };
-    bool unsafe = false;
+    Rebase r = { .cmd = command_find("rebase") };
     int opt, code, ret;
 
-    while ((opt = getopt_long(argc, argv, "hf:F:b:upt:T:qU", long_options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "hf:F:b:cupt:T:qU", long_options, NULL)) != -1) {
         switch (opt) {
-        case 'b': to.file = optarg; break;
-        case 'F': to.format = optarg; break;
-        case 'u': unsafe = true; break;
+        case 'b': r.file = optarg; break;
+        case 'F': r.format = optarg; break;
+        case 'u': r.unsafe = true; break;
+        case 'c': r.compressed = true; break;
         default:
-            ret = common_option(&common, cmd, opt, &code);
+            ret = common_option(&r.common, r.cmd, opt, &code);
             if (ret != 0)
-                return ret < 0 ? code : usage_error(cmd, "unknown option");
+                return ret < 0 ? code : usage_error(r.cmd, "unknown option");
         }
     }
     if (argc - optind != 1)
-        return usage_error(cmd, "exactly one file name is expected");
-    if (!to.file)
-        return usage_error(cmd, "the new backing file must be given with -b (an empty name: none)");
-    return rebase(&common, argv[optind], &to, unsafe);
+        return usage_error(r.cmd, "exactly one file name is expected");
+    if (!r.file)
+        return usage_error(r.cmd,
+                           "the new backing file must be given with -b (an empty name: none)");
+    if (r.compressed && r.unsafe)
+        return usage_error(r.cmd, "-c compresses what is copied, and -u copies nothing");
+    return rebase(&r, argv[optind]);
 }

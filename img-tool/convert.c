@@ -1,33 +1,16 @@
 /*
  * convert.c - img-tool convert: copy one or several images into a new one.
  */
-#include "img-tool/cmd.h"
+#include "img-tool/convert.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/math.h"
 #include "block/copy.h"
 
-enum { MAX_SOURCES = 1024, DEFAULT_SPARSE = 4096, MIN_SPARSE = 512 };
-
-typedef struct Convert {
-    Common common;
-    const Command *cmd;
-    const char *target_format, *target, *snapshot;
-    const char *backing_file;
-    Options *options; /* of the target */
-    bool bitmaps, skip_broken_bitmaps;
-    bool target_image_opts, existing, made, target_is_zero, compressed, out_of_order, salvage;
-    uint64_t sparse, workers;
-    Node *sources[MAX_SOURCES];
-    size_t n_sources;
-    Node *dst;
-    uint64_t total;
-} Convert;
+enum { DEFAULT_SPARSE = 4096, MIN_SPARSE = 512 };
 
 static void convert_free(Convert *c)
 {
@@ -35,6 +18,9 @@ static void convert_free(Convert *c)
         node_unref(c->sources[i]);
     node_unref(c->dst);
     options_free(c->options);
+    options_free(c->open_options);
+    part_free(&c->part);
+    free(c->level);
 }
 
 /* ---- command line ---- */
@@ -44,6 +30,7 @@ static int number_option(Convert *c, int opt)
     if (opt == 'S') {
         if (!parse_size(optarg, "sparse size", &c->sparse))
             return 1;
+        c->sparse_given = true;
         if (c->sparse % MIN_SPARSE)
             return usage_error(c->cmd, "the sparse size must be a multiple of %d, not '%s'",
                                MIN_SPARSE, optarg);
@@ -51,8 +38,9 @@ static int number_option(Convert *c, int opt)
     }
     if (!parse_size(optarg, "number of workers", &c->workers))
         return 1;
-    if (c->workers < 1 || c->workers > 16)
-        return usage_error(c->cmd, "the number of workers is 1 to 16, not '%s'", optarg);
+    if (c->workers < 1 || c->workers > COPY_MAX_WORKERS)
+        return usage_error(c->cmd, "the number of workers is 1 to %d, not '%s'", COPY_MAX_WORKERS,
+                           optarg);
     return 0;
 }
 
@@ -61,10 +49,11 @@ static int target_options(Convert *c, const char *text)
     Error *err = NULL;
     int ret = options_parse(c->options, text, NULL, &err);
 
+    c->given_options = true;
     return ret < 0 ? fail(err, ret) : 0;
 }
 
-enum { OPT_TARGET_IS_ZERO = OPT_COMMAND, OPT_SALVAGE, OPT_BITMAPS, OPT_SKIP_BROKEN };
+enum { OPT_TARGET_IS_ZERO = OPT_COMMAND, OPT_SALVAGE, OPT_RESUME, OPT_BITMAPS, OPT_SKIP_BROKEN };
 
 /* 0: done, 1: report as exit code 1, -1: not convert's own option. */
 static int own_option(Convert *c, int opt)
@@ -82,7 +71,9 @@ static int own_option(Convert *c, int opt)
     case 'm': return number_option(c, opt);
     case 'n': c->existing = true; return 0;
     case 'c': c->compressed = true; return 0;
-    case 'C': return 0; /* the engine chooses the fastest way itself */
+    case 'C': c->offload = true; return 0;
+    case 'r': return parse_rate(optarg, &c->rate) ? 0 : 1;
+    case OPT_RESUME: c->resume = true; return 0;
     case 'W': c->out_of_order = true; return 0;
     case OPT_TARGET_IS_ZERO: c->target_is_zero = true; return 0;
     case OPT_TARGET_IMAGE_OPTS: c->target_image_opts = true; return 0;
@@ -93,26 +84,50 @@ static int own_option(Convert *c, int opt)
     }
 }
 
+/* What says something about a target that there is, or that there is not. */
+static int check_existing(Convert *c)
+{
+    if (c->target_image_opts && !c->existing)
+        return usage_error(c->cmd, "--target-image-opts needs -n: it names an image that exists");
+    if (c->target_is_zero && !c->existing)
+        return usage_error(c->cmd, "--target-is-zero needs -n");
+    if (c->target_is_zero && c->backing_file)
+        return usage_error(c->cmd, "a target with a backing file does not read as zeros");
+    if (c->resume && c->existing)
+        return usage_error(c->cmd, "--resume goes on with a target that convert made, -n does not "
+                                   "make one");
+    if (c->resume && c->out_of_order)
+        return usage_error(c->cmd, "with -W nobody knows what was written: it cannot be resumed");
+    return 0;
+}
+
+static int check_ways_of_copying(Convert *c)
+{
+    if (c->offload && c->compressed)
+        return usage_error(c->cmd, "-C lets the kernel copy, which does not compress (-c)");
+    if (c->offload && c->sparse_given)
+        return usage_error(c->cmd, "-C lets the kernel copy, which does not look for zeros (-S)");
+    if (c->offload && c->salvage)
+        return usage_error(c->cmd, "-C lets the kernel copy, which does not salvage");
+    if (c->level && !c->compressed)
+        return usage_error(c->cmd, "compression_level is of use with -c only");
+    return 0;
+}
+
 static int check_arguments(Convert *c)
 {
     unsigned flags = 0;
 
     if (c->common.cache && cache_mode_flags(c->common.cache, &flags) < 0)
         return usage_error(c->cmd, "invalid cache mode '%s'", c->common.cache);
-    if (c->target_image_opts && !c->existing)
-        return usage_error(c->cmd, "--target-image-opts needs -n: it names an image that exists");
-    if (c->existing && !options_empty(c->options))
-        return usage_error(c->cmd,
-                           "-o, -B and -F cannot be used with -n: the target exists already");
-    if (c->target_is_zero && !c->existing)
-        return usage_error(c->cmd, "--target-is-zero needs -n");
-    if (c->target_is_zero && c->backing_file)
-        return usage_error(c->cmd, "a target with a backing file does not read as zeros");
     if (c->compressed &&
         (options_has(c->options, "encrypt.format") || options_has(c->options, "encryption")))
         return usage_error(c->cmd, "Compression and encryption not supported at the same time");
     if (c->skip_broken_bitmaps && !c->bitmaps)
         return usage_error(c->cmd, "Use of --skip-broken-bitmaps requires --bitmaps");
+    c->level = options_take(c->options, "compression_level");
+    if (check_existing(c) != 0 || check_ways_of_copying(c) != 0)
+        return 1;
     if (!c->target_image_opts && !driver_exists(c->target_format)) {
         complain("unknown file format '%s'", c->target_format);
         return 1;
@@ -121,6 +136,8 @@ static int check_arguments(Convert *c)
         complain("compression is not supported by the format '%s'", c->target_format);
         return 1;
     }
+    if (c->existing && c->given_options)
+        complain("warning: -o has no effect with -n: the target exists already");
     return 0;
 }
 
@@ -156,46 +173,6 @@ static int open_sources(Convert *c, char **names, size_t n)
     return 0;
 }
 
-static bool is_regular_or_absent(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) < 0 || S_ISREG(st.st_mode);
-}
-
-static int open_target(Convert *c)
-{
-    Common common = { .image_opts = c->target_image_opts };
-    const char *cache = c->common.cache ? c->common.cache : "unsafe";
-    AUTO_OPTIONS Options *secrets = secret_options(c->options);
-    Error *err = NULL;
-
-    if (!c->existing) {
-        if (!options_has(c->options, "size"))
-            options_set_u64(c->options, "size", c->total);
-        c->target_is_zero =
-            !options_has(c->options, "backing_file") && is_regular_or_absent(c->target);
-        int ret = node_create(c->target, c->target_format, take(&c->options), 0, NULL, &err);
-        if (ret < 0)
-            return fail(err, ret);
-        c->made = true;
-    }
-    c->dst = open_image_with(
-        &common, c->target, c->target_image_opts ? NULL : c->target_format, cache,
-        OPEN_RDWR | OPEN_UNMAP | (c->backing_file ? 0 : OPEN_NO_BACKING), take(&secrets));
-    if (!c->dst)
-        return 1;
-    c->target_is_zero &= c->existing || node_made_zero(c->dst);
-    if (c->bitmaps && check_bitmaps(c->dst, c->sources[0], c->skip_broken_bitmaps) != 0)
-        return 1;
-    if (node_size(c->dst) < c->total) {
-        complain("%s: %" PRIu64 " bytes are too few for the source's %" PRIu64, c->target,
-                 node_size(c->dst), c->total);
-        return 1;
-    }
-    return 0;
-}
-
 /* ---- the copy ---- */
 
 static void report_line(void *opaque, const char *line)
@@ -204,36 +181,48 @@ static void report_line(void *opaque, const char *line)
     complain("warning: %s", line);
 }
 
+/* Of the target's bytes those of this source that are not there yet. */
+static int copy_source(Convert *c, Node *src, Progress *progress)
+{
+    uint64_t size = node_size(src), resume = c->part.resume;
+    uint64_t done = resume > c->before ? MIN(resume - c->before, size) : 0;
+    CopyJob job = {
+        .src = src,
+        .dst = c->dst,
+        .src_off = done,
+        .len = size - done,
+        .dst_off = c->before + done,
+        .base = c->backing_file ? node_backing(src) : NULL,
+        .only_above = c->backing_file != NULL,
+        .target_is_zero = c->target_is_zero,
+        .full = c->sparse == 0,
+        .compressed = c->compressed,
+        .out_of_order = c->out_of_order,
+        .salvage = c->salvage,
+        .share = !c->sparse_given && !c->salvage,
+        .offload = c->offload,
+        .sparse = c->sparse,
+        .workers = (unsigned)c->workers,
+        .rate = c->rate,
+        .progress = progress,
+        .report = report_line,
+        .checkpoint = c->has_part ? convert_checkpoint : NULL,
+        .opaque = c,
+    };
+    Error *err = NULL;
+    int ret = copy_run(&job, &err);
+
+    c->before += size;
+    return ret < 0 ? fail(err, ret) : 0;
+}
+
 static int copy_sources(Convert *c, Progress *progress)
 {
-    uint64_t off = 0;
-
-    for (size_t i = 0; i < c->n_sources; i++) {
-        Node *src = c->sources[i];
-        CopyJob job = {
-            .src = src,
-            .dst = c->dst,
-            .len = node_size(src),
-            .dst_off = off,
-            .base = c->backing_file ? node_backing(src) : NULL,
-            .only_above = c->backing_file != NULL,
-            .target_is_zero = c->target_is_zero,
-            .full = c->sparse == 0,
-            .compressed = c->compressed,
-            .out_of_order = c->out_of_order,
-            .salvage = c->salvage,
-            .sparse = c->sparse,
-            .workers = (unsigned)c->workers,
-            .progress = progress,
-            .report = report_line,
-        };
-        Error *err = NULL;
-        int ret = copy_run(&job, &err);
-
-        if (ret < 0)
-            return fail(err, ret);
-        off += node_size(src);
-    }
+    progress_phase(progress, "copy");
+    for (size_t i = 0; i < c->n_sources; i++)
+        if (copy_source(c, c->sources[i], progress) != 0)
+            return 1;
+    progress_phase(progress, "flush");
     int ret = node_flush(c->dst);
     if (ret < 0) {
         complain("%s: cannot flush: %s", c->target, strerror(-ret));
@@ -249,18 +238,17 @@ static int run(Convert *c)
     progress.total = c->total;
     /* From here on a signal cancels: also one that comes when the target has just been made. */
     progress_show(&progress, c->common.progress && !c->common.quiet);
-    int code = open_target(c);
+    int code = convert_open_target(c, &progress);
+    if (code == 0 && c->bitmaps)
+        code = check_bitmaps(c->dst, c->sources[0], c->skip_broken_bitmaps);
     if (code == 0)
         code = copy_sources(c, &progress);
     if (code == 0 && c->bitmaps)
         code = copy_bitmaps(c->dst, c->sources[0], c->skip_broken_bitmaps);
+    code = convert_finish_target(c, code);
     if (code != 0)
         progress.cancel = true;
     progress_hide(&progress);
-    /* A target that we made and could not finish must not look like an image that is whole. */
-    if (code != 0 && c->made && is_regular_or_absent(c->target) && unlink(c->target) < 0 &&
-        errno != ENOENT)
-        complain("%s: the incomplete target could not be removed: %s", c->target, strerror(errno));
     return code;
 }
 
@@ -282,6 +270,23 @@ static const struct option long_options[] = {
     { "salvage", no_argument, NULL, OPT_SALVAGE },
     { "bitmaps", no_argument, NULL, OPT_BITMAPS },
     { "skip-broken-bitmaps", no_argument, NULL, OPT_SKIP_BROKEN },
+    { "resume", no_argument, NULL, OPT_RESUME },
+    { "options", required_argument, NULL, 'o' },
+    { "target-options", required_argument, NULL, 'o' },
+    { "snapshot", required_argument, NULL, 'l' },
+    { "backing", required_argument, NULL, 'B' },
+    { "backing-format", required_argument, NULL, 'F' },
+    { "compress", no_argument, NULL, 'c' },
+    { "no-create", no_argument, NULL, 'n' },
+    { "sparse-size", required_argument, NULL, 'S' },
+    { "parallel", required_argument, NULL, 'm' },
+    { "oob", no_argument, NULL, 'W' },
+    { "out-of-order", no_argument, NULL, 'W' },
+    { "rate-limit", required_argument, NULL, 'r' },
+    { "copy-range-offloading", no_argument, NULL, 'C' },
+    { "target-cache", required_argument, NULL, 't' },
+    { "cache", required_argument, NULL, 't' },
+    { "source-cache", required_argument, NULL, 'T' },
     { 0 },
 };
 
@@ -293,7 +298,7 @@ int cmd_convert(int argc, char **argv)
     int opt, code = -1;
 
     c.options = options_new();
-    while (code < 0 && (opt = getopt_long(argc, argv, "hf:O:B:b:F:Cco:l:S:pqnt:T:m:WU",
+    while (code < 0 && (opt = getopt_long(argc, argv, "hf:O:B:b:F:Cco:l:S:pqnt:T:m:WUr:",
                                           long_options, NULL)) != -1) {
         int ret = own_option(&c, opt == 'b' ? 'B' : opt);
 

@@ -51,9 +51,12 @@ const Command commands[] = {
       "completed, 2 there are corruptions, 3 there are only leaked clusters, 63 the format has "
       "nothing to check." },
     { "commit", cmd_commit,
-      "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-d] [-p] [--progress=json] filename",
+      "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-r rate_limit] [-d] [-p] "
+      "[--progress=json] filename",
       "write what an overlay holds into its backing file",
-      "Afterwards the overlay is emptied, unless -d is given or -b names an image further down." },
+      "Afterwards the overlay is emptied, unless -d is given or -b names an image further down. "
+      "It keeps its data until the backing file has them on disk, so a commit that was "
+      "interrupted is done by doing it again." },
     { "compare", cmd_compare,
       "[--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [--progress=json] [-q] [-s] [-U] "
       "filename1 filename2",
@@ -64,16 +67,20 @@ const Command commands[] = {
     { "convert", cmd_convert,
       "[--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-C] [-c] [-p] "
       "[--progress=json] [-q] [-n] [-f "
-      "fmt] [-t cache] "
-      "[-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l "
-      "snapshot_param] "
-      "[-S sparse_size] [-m workers] [-W] [--salvage] [--bitmaps [--skip-broken-bitmaps]] filename "
+      "fmt] [-t cache] [-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o "
+      "options] [-l snapshot_param] "
+      "[-S sparse_size] [-r rate_limit] [-m workers] [-W] [--salvage] [--resume] [--bitmaps "
+      "[--skip-broken-bitmaps]] filename "
       "[filename2 [...]] output_filename",
       "copy an image, or several one after the other, into a new one of any format",
       "-c compresses; -n writes into an image that exists; -S sets the shortest run of zeros that "
       "is "
       "left out (0: everything is written). With -B only what differs from the backing file's "
-      "chain is copied." },
+      "chain is copied. A new target is written as 'output_filename.part' and gets its name when "
+      "it is whole; what was there before stays until then. After an end in the middle, --resume "
+      "goes on from the last step that 'output_filename.part.journal' has, if source and options "
+      "are the same. With the default cache mode of the target, unsafe, a step survives the end "
+      "of the program; with the others also that of the machine." },
     { "create", cmd_create,
       "[-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]",
       "make a new image",
@@ -109,7 +116,8 @@ const Command commands[] = {
       "an upper bound for what convert makes without compression; the fully allocated size is "
       "that of an image in which everything was written." },
     { "rebase", cmd_rebase,
-      "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [--progress=json] [-u] -b "
+      "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [--progress=json] [-c] "
+      "[-u] -b "
       "backing_file [-F "
       "backing_fmt] "
       "filename",
@@ -219,9 +227,12 @@ static const OptionHelp option_help[] = {
       "shortest run of zeros that is left out (default: 4k); 0: all are written" },
     { NULL, "--bitmaps", "", "copy the dirty bitmaps, too" },
     { NULL, "--skip-broken-bitmaps", "", "leave out those that are inconsistent" },
+    { "convert", "--resume", "", "go on where an interrupted convert has stopped" },
+    { NULL, "-r", " rate_limit", "bytes a second to copy at most" },
     { NULL, "--salvage", "", "what cannot be read is taken as zeros" },
     { "check", "-r", " leaks|all", "repair leaks only, or everything" },
     { "commit", "-d", "", "do not empty the overlay afterwards" },
+    { "rebase", "-c", "", "compress what is copied into the image" },
     { "compare", "-s", "", "sizes and allocation must be equal, too" },
     { NULL, "--backing-chain", "", "show the backing files as well" },
     { NULL, "--children", "", "show the files below the image, too" },

@@ -8,6 +8,7 @@
  * in a window of 4 KiB there is little to search for. Clusters that look random are not tried.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #include "formats/qcow2/qcow2.h"
 
 enum { DEFLATE_WINDOW_BITS = 12, DEFLATE_WINDOW = 1 << DEFLATE_WINDOW_BITS };
-enum { DEFLATE_MEMORY = 7, DEFLATE_LEVEL = 5 };
+enum { DEFLATE_MEMORY = 7, DEFLATE_LEVEL = 5, DEFLATE_LEVEL_MAX = 9, ZSTD_LEVEL_MAX = 19 };
 enum { REPEAT_BITS = 12, WORTHWHILE = 64 }; /* a cluster should shrink by a 64th at least */
 
 /* ---- a thread's engines ------------------------------------------------------------------------
@@ -27,6 +28,7 @@ enum { REPEAT_BITS = 12, WORTHWHILE = 64 }; /* a cluster should shrink by a 64th
 typedef struct {
     z_stream deflate;
     bool can_deflate;
+    int level; /* of `deflate` */
     struct libdeflate_decompressor *inflate;
     ZSTD_CCtx *zstd_pack;
     ZSTD_DCtx *zstd_unpack;
@@ -65,15 +67,19 @@ static Engines *thread_engines(void)
     return e;
 }
 
-static z_stream *deflate_engine(void)
+static z_stream *deflate_engine(int level)
 {
     Engines *e = thread_engines();
 
     if (!e)
         return NULL;
-    if (e->can_deflate)
+    if (e->can_deflate && e->level == level)
         return deflateReset(&e->deflate) == Z_OK ? &e->deflate : NULL;
-    e->can_deflate = deflateInit2(&e->deflate, DEFLATE_LEVEL, Z_DEFLATED, -DEFLATE_WINDOW_BITS,
+    if (e->can_deflate)
+        deflateEnd(&e->deflate);
+    e->deflate = (z_stream) { 0 };
+    e->level = level;
+    e->can_deflate = deflateInit2(&e->deflate, level, Z_DEFLATED, -DEFLATE_WINDOW_BITS,
                                   DEFLATE_MEMORY, Z_DEFAULT_STRATEGY) == Z_OK;
     return e->can_deflate ? &e->deflate : NULL;
 }
@@ -128,11 +134,11 @@ static bool looks_random(const uint8_t *p, size_t len)
 /* ---- packing ------------------------------------------------------------------------------------
  */
 
-static int deflate_pack(const void *in, size_t len, void *out, size_t *packed_len)
+static int deflate_pack(const void *in, size_t len, void *out, size_t *packed_len, int level)
 {
     if (looks_random(in, len))
         return -ENOSPC;
-    z_stream *z = deflate_engine();
+    z_stream *z = deflate_engine(level ? level : DEFLATE_LEVEL);
     if (!z)
         return -ENOMEM;
     z->next_in = (void *)in;
@@ -144,25 +150,40 @@ static int deflate_pack(const void *in, size_t len, void *out, size_t *packed_le
     return done == Z_STREAM_END ? 0 : -ENOSPC;
 }
 
-static int zstd_pack(const void *in, size_t len, void *out, size_t *packed_len)
+static int zstd_pack(const void *in, size_t len, void *out, size_t *packed_len, int level)
 {
     Engines *e = thread_engines();
 
     if (!e || (!e->zstd_pack && !(e->zstd_pack = ZSTD_createCCtx())))
         return -ENOMEM;
-    size_t n = ZSTD_compressCCtx(e->zstd_pack, out, len - 1, in, len, ZSTD_CLEVEL_DEFAULT);
+    size_t n =
+        ZSTD_compressCCtx(e->zstd_pack, out, len - 1, in, len, level ? level : ZSTD_CLEVEL_DEFAULT);
     if (ZSTD_isError(n))
         return -ENOSPC;
     *packed_len = n;
     return 0;
 }
 
+int pack_take_level(Qcow2 *q, Options *options, Error **err)
+{
+    uint64_t level = 0,
+             most = q->compression == COMPRESSION_ZLIB ? DEFLATE_LEVEL_MAX : ZSTD_LEVEL_MAX;
+    bool given = options_has(options, "compression-level");
+    int ret = options_take_u64(options, "compression-level", &level, err);
+
+    if (ret == 0 && given && (level < 1 || level > most))
+        return error_set(err, -EINVAL, "the compression level is 1 to %" PRIu64 ", not %" PRIu64,
+                         most, level);
+    q->level = (int)level;
+    return ret;
+}
+
 int pack_cluster(Node *node, const void *in, size_t len, void *out, size_t *packed_len)
 {
     const Qcow2 *q = node->state;
 
-    return q->compression == COMPRESSION_ZLIB ? deflate_pack(in, len, out, packed_len)
-                                              : zstd_pack(in, len, out, packed_len);
+    return q->compression == COMPRESSION_ZLIB ? deflate_pack(in, len, out, packed_len, q->level)
+                                              : zstd_pack(in, len, out, packed_len, q->level);
 }
 
 /* ---- unpacking ----------------------------------------------------------------------------------

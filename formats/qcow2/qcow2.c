@@ -73,6 +73,8 @@ static int qcow2_open(Node *node, Options *options, Error **err)
     if (ret == 0)
         ret = data_open(q, options, err);
     if (ret == 0)
+        ret = pack_take_level(q, options, err);
+    if (ret == 0)
         ret = open_tables(q, err);
     if (ret == 0)
         ret = snapshots_open(q, err);

@@ -135,6 +135,7 @@ typedef struct Qcow2 {
     uint32_t header_length;
     uint64_t incompatible, compatible, autoclear;
     Compression compression;
+    int level; /* of compressing; 0: the usual one */
     Extension *extensions;
     uint8_t *header_tail; /* header fields behind those that we know */
     uint32_t header_tail_len;
@@ -304,6 +305,8 @@ int map_preallocate(Qcow2 *q, uint64_t off, uint64_t len, uint64_t *done);
 void packed_place(const Qcow2 *q, uint64_t entry, uint64_t *pos, uint32_t *len);
 
 /* pack.c */
+/* The option `compression-level`; without it the format's usual one. */
+int pack_take_level(Qcow2 *q, Options *options, Error **err);
 int pack_cluster(Node *node, const void *in, size_t len, void *out, size_t *packed_len);
 int unpack_cluster(Node *node, const void *packed, size_t packed_len, void *out, size_t len);
 

@@ -182,7 +182,7 @@ is "makes it longer" test "$(od -A n -t u8 -j 16 -N 8 l.log)" -ge 5
 # --- options of every node ------------------------------------------------------------------------------------------
 img create -q -f qcow2 d.qcow2 1M
 is "detect-zeroes" opts -c 'write -q -P 0 0 128k' -c 'write -q -P 1 128k 64k' driver=qcow2,file.filename=d.qcow2,detect-zeroes=on
-is "stores no zeros" bash -c "'$IMG_TOOL' map --output=json d.qcow2 | grep -q '\"start\": 0, \"length\": 131072, \"depth\": 0, \"present\": true, \"zero\": true, \"data\": false'"
+is "stores no zeros" bash -c "'$IMG_TOOL' map --output=json d.qcow2 | grep -q '\"start\": 0, \"length\": 131072, \"depth\": 0, \"present\": [a-z]*, \"zero\": true, \"data\": false'"
 refused "detect-zeroes=unmap without discard" "discard" opts -c quit driver=qcow2,file.filename=d.qcow2,detect-zeroes=unmap,discard=ignore
 is "names and caches of QEMU" opts -c 'read -q -P 1 128k 64k' driver=qcow2,node-name=top,cache.direct=off,cache.no-flush=off,read-only=on,auto-read-only=on,force-share=off,discard=unmap,file.driver=file,file.filename=d.qcow2,file.locking=on,file.aio=native,file.drop-cache=on,file.x-check-cache-dropped=off,file.node-name=proto
 refused "aio that nobody has" "aio" opts -c quit driver=qcow2,file.driver=file,file.filename=d.qcow2,file.aio=fast

@@ -377,13 +377,13 @@ int rules_break(Rules *r, const char *event, const char *tag, Error **err)
     return 0;
 }
 
-/* Resume the first (or all) that stopped as `tag`; how many there were. */
+/* Resume the first (or all) that stopped as `tag` (NULL: as any); how many there were. */
 static int resume_stopped(Rules *r, const char *tag, bool all)
 {
     int n = 0;
 
     for (Stopped *s = r->stopped; s && (all || n == 0); s = s->next)
-        if (!s->resumed && strcmp(s->tag, tag) == 0) {
+        if (!s->resumed && (!tag || strcmp(s->tag, tag) == 0)) {
             s->resumed = true;
             n++;
         }
@@ -403,7 +403,7 @@ int rules_remove_break(Rules *r, const char *tag, Error **err)
 
     pthread_mutex_lock(&r->lock);
     for (Rule **at = &r->first; *at;) {
-        if ((*at)->kind == RULE_BREAK && strcmp((*at)->tag, tag) == 0) {
+        if ((*at)->kind == RULE_BREAK && (!tag || strcmp((*at)->tag, tag) == 0)) {
             unlink_rule(r, at);
             n++;
         } else {
@@ -412,7 +412,7 @@ int rules_remove_break(Rules *r, const char *tag, Error **err)
     }
     n += resume_stopped(r, tag, true);
     pthread_mutex_unlock(&r->lock);
-    return n ? 0 : none_called(tag, err);
+    return n || !tag ? 0 : none_called(tag, err);
 }
 
 int rules_resume(Rules *r, const char *tag, Error **err)

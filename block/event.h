@@ -27,7 +27,7 @@ extern const char *const event_names[EVENT_COUNT + 1];
  * request that reaches `event` stops there and is called `tag` until node_debug_resume().
  */
 int node_debug_break(Node *node, const char *event, const char *tag, Error **err);
-/* Forget the breakpoints called `tag` and resume those that stopped there. -ENOENT: none. */
+/* Forget the breakpoints called `tag` (NULL: all) and resume who stopped there. -ENOENT: none. */
 int node_debug_remove_break(Node *node, const char *tag, Error **err);
 int node_debug_resume(Node *node, const char *tag, Error **err);
 bool node_debug_suspended(Node *node, const char *tag);

@@ -59,6 +59,7 @@ int node_info(Node *node, ImageInfo *info, Error **err)
         .backing_file = node->backing_file,
         .backing_format = node->backing_format,
         .full_backing_file = node->full_backing_file,
+        .vmstate_offset = node->driver->vmstate_offset ? node->driver->vmstate_offset(node) : 0,
     };
     return node->driver->info ? node->driver->info(node, info, err) : 0;
 }

@@ -89,8 +89,9 @@ bool node_made_zero(const Node *node);
 
 typedef struct ImageInfo {
     uint64_t virtual_size;
-    uint64_t disk_size;    /* bytes on the host, of the node's own files; UINT64_MAX: not known */
-    uint32_t cluster_size; /* 0: the format has none */
+    uint64_t disk_size;      /* bytes on the host, of the node's own files; UINT64_MAX: not known */
+    uint32_t cluster_size;   /* 0: the format has none */
+    uint64_t vmstate_offset; /* where machine state starts in the mapping; 0: there is none */
     bool dirty, corrupt, encrypted, compressed;
     const char *backing_file;      /* as written in the image; NULL: none */
     const char *backing_format;    /* NULL: not recorded */

@@ -62,13 +62,16 @@ enum { /* long options without a letter */
        OPT_IMAGE_OPTS,
        OPT_TARGET_IMAGE_OPTS,
        OPT_OBJECT,
+       OPT_NO_EXTERNAL,
+       OPT_TRUSTED,
        OPT_COMMAND, /* first one free for a subcommand's own */
 };
 
 typedef struct Common {
     const char *format;
-    const char *cache;     /* -t */
-    const char *src_cache; /* -T */
+    const char *cache;         /* -t */
+    const char *src_cache;     /* -T */
+    bool no_external, trusted; /* docs/TRUST.md */
     bool image_opts, force_share, quiet, progress, json;
 } Common;
 
@@ -76,6 +79,8 @@ typedef struct Common {
 #define COMMON_LONG_OPTIONS                                                                        \
     { "help", no_argument, NULL, 'h' }, { "object", required_argument, NULL, OPT_OBJECT },         \
         { "image-opts", no_argument, NULL, OPT_IMAGE_OPTS },                                       \
+        { "no-external", no_argument, NULL, OPT_NO_EXTERNAL },                                     \
+        { "trusted", no_argument, NULL, OPT_TRUSTED },                                             \
         { "output", required_argument, NULL, OPT_OUTPUT },                                         \
         { "force-share", no_argument, NULL, 'U' }, { "format", required_argument, NULL, 'f' },     \
         { "quiet", no_argument, NULL, 'q' },                                                       \
@@ -88,6 +93,9 @@ typedef struct Common {
  * -1: end now with *exit_code (help, or an error that was reported).
  */
 int common_option(Common *common, const Command *cmd, int opt, int *exit_code);
+
+/* OPEN_TRUSTED, OPEN_NO_EXTERNAL: what --trusted and --no-external say. */
+unsigned common_trust(const Common *common);
 
 /* Open the image `name` (options text with --image-opts) or report and return NULL. */
 Node *open_image(const Common *common, const char *name, const char *format, const char *cache,
@@ -132,6 +140,9 @@ int progress_option(const char *text);
  */
 
 void print_snapshot_table(const SnapshotInfo *list, size_t count);
+
+/* Nested values, four spaces a level: "    compat: 1.1". Dashes in keys become blanks. */
+void print_specific(const json_t *v, int indent);
 
 /*
  * bitmap.c: copy all dirty bitmaps to an image of the same content (convert --bitmaps); can that

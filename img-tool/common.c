@@ -105,6 +105,8 @@ int common_option(Common *common, const Command *cmd, int opt, int *exit_code)
     case 'U': common->force_share = true; return 0;
     case 'q': common->quiet = true; return 0;
     case 'p': return show_progress(common, cmd, exit_code);
+    case OPT_NO_EXTERNAL: common->no_external = true; return 0;
+    case OPT_TRUSTED: common->trusted = true; return 0;
     case OPT_IMAGE_OPTS: common->image_opts = true; return 0;
     case OPT_OUTPUT: return output_option(common, cmd, exit_code);
     case OPT_OBJECT: return object_option(exit_code);
@@ -123,6 +125,11 @@ Options *secret_options(const Options *created)
             options_set(o, key, options_value_at(created, i));
     }
     return o;
+}
+
+unsigned common_trust(const Common *common)
+{
+    return common->no_external ? OPEN_NO_EXTERNAL : common->trusted ? OPEN_TRUSTED : 0;
 }
 
 Node *open_image(const Common *common, const char *name, const char *format, const char *cache,
@@ -144,6 +151,7 @@ Node *open_image_with(const Common *common, const char *name, const char *format
                  cache);
         return NULL;
     }
+    flags |= common_trust(common);
     if (common->force_share)
         flags |= OPEN_FORCE_SHARE;
     if (format && !driver_exists(format)) {

@@ -39,9 +39,7 @@ static void report_free(Report *r)
 /* ---- human --------------------------------------------------------------------------------------
  */
 
-/* Nested values of the format, four spaces a level: "    compat: 1.1". Dashes in keys become
- * blanks. */
-static void print_specific(const json_t *v, int indent)
+void print_specific(const json_t *v, int indent)
 {
     const char *key;
     json_t *child;

@@ -1,27 +1,20 @@
 /*
  * io-transfer.c - img-tool io: read, write, discard, with patterns, verification and statistics.
  */
-#include "img-tool/io.h"
+#include "img-tool/io-transfer.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
-enum { MAX_IOV = 60, DEFAULT_PATTERN = 0xcd };
-
-typedef struct Transfer {
-    bool concise, quiet, dump, zeroes, compressed, unmap, no_fallback, fua, vmstate, has_pattern;
-    uint8_t pattern;
-    const char *source_file;
-    uint64_t verify_off, verify_len; /* of the pattern within the buffer */
-    bool has_verify_off, has_verify_len;
-    uint64_t off, len;
-    uint64_t pieces[MAX_IOV];
-    int n_pieces;
-    uint8_t *buf;
-    struct timespec started;
-} Transfer;
+enum {
+    REQUEST_MAX = 0x7ffffe00, /* as much as one request may have */
+    SECTOR = 512,
+    WRITE_PATTERN = 0xcd,
+    READ_PATTERN = 0xab,
+    BUFFER_ALIGN = 4096,
+    MISALIGN = 16, /* -m */
+};
 
 /* ---- arguments ---- */
 
@@ -38,12 +31,25 @@ static bool parse_pattern(const char *text, uint8_t *out)
     return true;
 }
 
+static bool value_option(Transfer *t, int opt, bool writing)
+{
+    switch (opt) {
+    case 'P': t->has_pattern = true; return parse_pattern(optarg, &t->pattern);
+    case 'l': t->has_verify_len = true; return io_number(optarg, &t->verify_len);
+    default: break;
+    }
+    if (writing) {
+        t->source_file = optarg;
+        return true;
+    }
+    t->has_verify_off = true;
+    return io_number(optarg, &t->verify_off);
+}
+
 static bool transfer_option(Transfer *t, int opt, bool writing)
 {
     switch (opt) {
-    case 'a':
-    case 'i':
-    case 'p': return true;
+    case 'p': return true; /* once meant something */
     case 'b': t->vmstate = true; return true;
     case 'C': t->concise = true; return true;
     case 'q': t->quiet = true; return true;
@@ -53,34 +59,26 @@ static bool transfer_option(Transfer *t, int opt, bool writing)
     case 'u': t->unmap = true; return true;
     case 'n': t->no_fallback = true; return true;
     case 'f': t->fua = true; return true;
-    case 'P': t->has_pattern = true; return parse_pattern(optarg, &t->pattern);
-    case 's':
-        if (writing) {
-            t->source_file = optarg;
-            return true;
-        }
-        t->has_verify_off = true;
-        return parse_size(optarg, "pattern offset", &t->verify_off);
-    case 'l': t->has_verify_len = true; return parse_size(optarg, "pattern length", &t->verify_len);
-    default: return false;
+    case 'i': t->invalid = true; return true;
+    default: return value_option(t, opt, writing);
     }
 }
 
 static bool parse_lengths(Transfer *t, int argc, char **argv)
 {
-    if (argc - optind < 2 || argc - optind - 1 > MAX_IOV) {
-        printf("%s: an offset and 1 to %d lengths are expected\n", argv[0], MAX_IOV);
+    if (!io_number(argv[optind], &t->off))
+        return false;
+    if (argc - optind - 1 > IO_MAX_IOV) {
+        printf("%s: more than %d lengths\n", argv[0], IO_MAX_IOV);
         return false;
     }
-    if (!parse_size(argv[optind], "offset", &t->off))
-        return false;
     for (int i = optind + 1; i < argc; i++) {
         uint64_t n;
 
-        if (!parse_size(argv[i], "length", &n))
+        if (!io_number(argv[i], &n))
             return false;
-        if (n > INT32_MAX - t->len && !t->zeroes) {
-            printf("length cannot exceed %d, given %s\n", INT32_MAX, argv[i]);
+        if (n > REQUEST_MAX - t->len && !(t->zeroes && t->no_fallback)) {
+            printf("length cannot exceed %d, given %s\n", REQUEST_MAX, argv[i]);
             return false;
         }
         t->pieces[t->n_pieces++] = n;
@@ -89,15 +87,35 @@ static bool parse_lengths(Transfer *t, int argc, char **argv)
     return true;
 }
 
-static bool parse(Transfer *t, int argc, char **argv, const char *letters, bool writing)
+bool transfer_parse(Transfer *t, int argc, char **argv, const char *letters, bool writing)
 {
     int opt;
 
     optind = 0; /* getopt starts over */
-    while ((opt = getopt(argc, argv, letters)) != -1)
+    while ((opt = getopt(argc, argv, letters)) != -1) {
+        if (opt == '?') {
+            io_usage(argv[0]);
+            return false;
+        }
         if (!transfer_option(t, opt, writing))
             return false;
+    }
+    if (argc - optind < 2) {
+        io_usage(argv[0]);
+        return false;
+    }
     return parse_lengths(t, argc, argv);
+}
+
+static bool sector_aligned(const Transfer *t)
+{
+    if (!t->vmstate && !t->compressed)
+        return true;
+    if (t->off % SECTOR)
+        printf("%" PRIu64 " is not a sector-aligned value for 'offset'\n", t->off);
+    else if (t->len % SECTOR)
+        printf("%" PRIu64 " is not a sector-aligned value for 'count'\n", t->len);
+    return t->off % SECTOR == 0 && t->len % SECTOR == 0;
 }
 
 /* Combinations that make no sense, as one table of complaints. */
@@ -105,17 +123,104 @@ static bool consistent_write(const Transfer *t)
 {
     const char *wrong = NULL;
 
-    if (t->vmstate + t->compressed + t->zeroes > 1)
-        wrong = "-b, -c and -z cannot be given together";
+    if (t->vmstate && t->zeroes)
+        wrong = "-b and -z cannot be specified at the same time";
     else if (t->fua && (t->vmstate || t->compressed))
-        wrong = "-f cannot be given with -b or -c";
-    else if ((t->no_fallback || t->unmap) && !t->zeroes)
-        wrong = "-n and -u need -z";
+        wrong = "-f and -b or -c cannot be specified at the same time";
+    else if (t->no_fallback && !t->zeroes)
+        wrong = "-n requires -z to be specified";
+    else if (t->unmap && !t->zeroes)
+        wrong = "-u requires -z to be specified";
     else if (t->zeroes + t->has_pattern + (t->source_file != NULL) > 1)
-        wrong = "-z, -P and -s cannot be given together";
+        wrong = "Only one of -z, -P, and -s can be specified at the same time";
+    else if (t->zeroes && t->n_pieces > 1)
+        wrong = "-z supports only a single length parameter";
     if (wrong)
         puts(wrong);
-    return !wrong;
+    return !wrong && sector_aligned(t);
+}
+
+static bool consistent_read(const Transfer *t)
+{
+    if ((t->has_verify_off || t->has_verify_len) && !t->has_pattern) {
+        io_usage("read");
+        return false;
+    }
+    if (t->verify_off > t->len || t->verify_len > t->len - t->verify_off) {
+        puts("pattern verification range exceeds end of read data");
+        return false;
+    }
+    return !t->vmstate || sector_aligned(t);
+}
+
+unsigned transfer_flags(const Transfer *t)
+{
+    return (t->fua ? REQ_FUA : 0) | (t->unmap ? REQ_MAY_UNMAP : 0) |
+           (t->no_fallback ? REQ_NO_FALLBACK : 0);
+}
+
+int transfer_check(IoSession *s, const Transfer *t)
+{
+    uint64_t size = node_size(s->node);
+
+    return t->off > size || t->len > size - t->off ? -EIO : 0;
+}
+
+/* ---- buffers ---- */
+
+static bool allocate(IoSession *s, Transfer *t)
+{
+    size_t skip = s->misalign ? MISALIGN : 0;
+
+    if (posix_memalign(&t->memory, BUFFER_ALIGN, t->len + skip + 1) != 0) {
+        t->memory = NULL;
+        printf("no memory for %" PRIu64 " bytes\n", t->len);
+        return false;
+    }
+    t->buf = (uint8_t *)t->memory + skip;
+    uint8_t *p = t->buf;
+    for (int i = 0; i < t->n_pieces; p += t->pieces[i++])
+        t->iov[i] = (struct iovec) { p, t->pieces[i] };
+    return true;
+}
+
+/* Fill the buffer with the file's bytes, again and again. */
+static bool fill_from_file(Transfer *t)
+{
+    FILE *f = fopen(t->source_file, "rb");
+    size_t n = f ? fread(t->buf, 1, t->len, f) : 0;
+
+    if (!f)
+        complain("%s: %s", t->source_file, strerror(errno));
+    else
+        fclose(f);
+    if (f && n == 0 && t->len)
+        complain("%s: there are no bytes to write in it", t->source_file);
+    if (n == 0)
+        return f && t->len == 0;
+    for (size_t at = n; at < t->len; at++)
+        t->buf[at] = t->buf[at - n];
+    return true;
+}
+
+bool transfer_prepare(IoSession *s, Transfer *t, bool writing)
+{
+    if (writing ? !consistent_write(t) : !consistent_read(t))
+        return false;
+    if (t->zeroes)
+        return true;
+    if (!allocate(s, t))
+        return false;
+    if (t->source_file)
+        return fill_from_file(t);
+    uint8_t byte = !writing ? READ_PATTERN : t->has_pattern ? t->pattern : WRITE_PATTERN;
+    memset(t->buf, byte, t->len);
+    return true;
+}
+
+void transfer_free(Transfer *t)
+{
+    free(t->memory);
 }
 
 /* ---- statistics ---- */
@@ -129,25 +234,38 @@ static double seconds_since(const struct timespec *start)
     return s > 1e-9 ? s : 1e-9;
 }
 
+/* "00.12 sec", or "0:01:02.34" if it is long or `fixed` */
+static void time_text(double s, bool fixed, char *text, size_t room)
+{
+    unsigned long whole = (unsigned long)s, part = (unsigned long)((s - (double)whole) * 100);
+
+    if (fixed || whole >= 60)
+        snprintf(text, room, "%lu:%02lu:%02lu.%02lu", whole / 3600, whole / 60 % 60, whole % 60,
+                 part);
+    else
+        snprintf(text, room, "%02lu.%02lu sec", whole, part);
+}
+
 static void report(const Transfer *t, const char *verb)
 {
     double s = seconds_since(&t->started);
-    char total[SIZE_TEXT], rate[SIZE_TEXT];
+    char total[SIZE_TEXT], rate[SIZE_TEXT], time[64];
 
     if (t->quiet)
         return;
-    io_size_text((double)t->len, total);
-    io_size_text((double)t->len / s, rate);
+    time_text(s, t->concise, time, sizeof(time));
     if (t->concise) {
-        printf("%" PRIu64 ",1,0:00:%05.2f,%.3f,%.3f\n", t->len, s, (double)t->len / s, 1 / s);
+        printf("%" PRIu64 ",1,%s,%.3f,%.3f\n", t->len, time, (double)t->len / s, 1 / s);
         return;
     }
+    io_size_text((double)t->len, total);
+    io_size_text((double)t->len / s, rate);
     printf("%s %" PRIu64 "/%" PRIu64 " bytes at offset %" PRIu64 "\n", verb, t->len, t->len,
            t->off);
-    printf("%s, 1 ops; %05.2f sec (%s/sec and %.4f ops/sec)\n", total, s, rate, 1 / s);
+    printf("%s, 1 ops; %s (%s/sec and %.4f ops/sec)\n", total, time, rate, 1 / s);
 }
 
-static int done(const Transfer *t, int ret, const char *failed, const char *verb)
+int transfer_done(Transfer *t, int ret, const char *failed, const char *verb)
 {
     if (ret < 0) {
         printf("%s failed: %s\n", failed, strerror(-ret));
@@ -155,53 +273,6 @@ static int done(const Transfer *t, int ret, const char *failed, const char *verb
     }
     report(t, verb);
     return 0;
-}
-
-/* ---- buffers
- * -----------------------------------------------------------------------------------------------
- */
-
-static bool allocate(Transfer *t)
-{
-    if (posix_memalign((void **)&t->buf, 4096, t->len ? t->len : 1) == 0)
-        return true;
-    printf("no memory for %" PRIu64 " bytes\n", t->len);
-    return false;
-}
-
-static int split(const Transfer *t, struct iovec *iov)
-{
-    uint8_t *p = t->buf;
-
-    for (int i = 0; i < t->n_pieces; p += t->pieces[i++])
-        iov[i] = (struct iovec) { p, t->pieces[i] };
-    return t->n_pieces;
-}
-
-/* Fill the buffer with the file's bytes, again and again. */
-static bool fill_from_file(Transfer *t)
-{
-    FILE *f = fopen(t->source_file, "rb");
-    size_t n = f ? fread(t->buf, 1, t->len, f) : 0;
-
-    if (f)
-        fclose(f);
-    if (n == 0) {
-        printf("%s: cannot read a pattern from it%s%s\n", t->source_file, f ? "" : ": ",
-               f ? "" : strerror(errno));
-        return false;
-    }
-    for (size_t at = n; at < t->len; at++)
-        t->buf[at] = t->buf[at - n];
-    return true;
-}
-
-static bool fill(Transfer *t)
-{
-    if (t->source_file)
-        return fill_from_file(t);
-    memset(t->buf, t->has_pattern ? t->pattern : DEFAULT_PATTERN, t->len);
-    return true;
 }
 
 static bool verify(const Transfer *t)
@@ -233,99 +304,89 @@ static void dump(const Transfer *t)
     }
 }
 
-/* ---- commands
- * ------------------------------------------------------------------------------------------------
- */
-
-static int run_read(IoSession *s, Transfer *t)
+int transfer_done_read(Transfer *t, int ret, const char *failed)
 {
-    struct iovec iov[MAX_IOV];
-    int ret;
-
-    if ((t->has_verify_off || t->has_verify_len) && !t->has_pattern) {
-        puts("-s and -l need -P");
-        return -1;
-    }
-    if (t->verify_off > t->len || t->verify_len > t->len - t->verify_off) {
-        puts("the pattern range exceeds what is read");
-        return -1;
-    }
-    if (!allocate(t))
-        return -1;
-    clock_gettime(CLOCK_MONOTONIC, &t->started);
-    if (t->vmstate)
-        ret = node_vmstate_pread(s->node, t->buf, t->len, t->off);
-    else
-        ret = node_preadv(s->node, iov, split(t, iov), t->off);
     bool matches = ret < 0 || !t->has_pattern || verify(t);
-    if (ret == 0 && t->dump)
+
+    if (ret == 0 && t->dump && !t->quiet)
         dump(t);
-    ret = done(t, ret, "read", "read");
+    ret = transfer_done(t, ret, failed, "read");
     return matches ? ret : -1;
+}
+
+/* ---- commands ---- */
+
+static int do_read(IoSession *s, Transfer *t)
+{
+    int ret = t->vmstate ? 0 : transfer_check(s, t);
+
+    if (ret < 0)
+        return ret;
+    if (t->vmstate)
+        return node_vmstate_pread(s->node, t->buf, t->len, t->off);
+    return node_preadv(s->node, t->iov, t->n_pieces, t->off);
 }
 
 static int do_write(IoSession *s, Transfer *t)
 {
-    unsigned flags = (t->fua ? REQ_FUA : 0) | (t->unmap ? REQ_MAY_UNMAP : 0) |
-                     (t->no_fallback ? REQ_NO_FALLBACK : 0);
-    struct iovec iov[MAX_IOV];
+    int ret = t->vmstate ? 0 : transfer_check(s, t);
 
+    if (ret < 0)
+        return ret;
     if (t->zeroes)
-        return node_pwrite_zeroes(s->node, t->off, t->len, flags);
-    if (t->compressed)
-        return node_pwrite_compressed(s->node, t->buf, t->len, t->off);
+        return node_pwrite_zeroes(s->node, t->off, t->len, transfer_flags(t));
     if (t->vmstate)
         return node_vmstate_pwrite(s->node, t->buf, t->len, t->off);
-    return node_pwritev(s->node, iov, split(t, iov), t->off, flags);
+    if (t->compressed)
+        return node_pwrite_compressed(s->node, t->buf, t->len, t->off);
+    return node_pwritev(s->node, t->iov, t->n_pieces, t->off, transfer_flags(t));
 }
 
-static int run_write(IoSession *s, Transfer *t)
-{
-    if (!consistent_write(t))
-        return -1;
-    if (!t->zeroes && (!allocate(t) || !fill(t)))
-        return -1;
-    clock_gettime(CLOCK_MONOTONIC, &t->started);
-    return done(t, do_write(s, t), "write", "wrote");
-}
-
-static int transfer(IoSession *s, int argc, char **argv, const char *letters, bool writing)
+/* `name` is the command's, where argv[0] may be its short form. */
+static int transfer(IoSession *s, int argc, char **argv, const char *name, const char *letters,
+                    bool writing)
 {
     Transfer t = { 0 };
     int ret = -1;
 
-    if (parse(&t, argc, argv, letters, writing))
-        ret = writing ? run_write(s, &t) : run_read(s, &t);
-    free(t.buf);
+    if (transfer_parse(&t, argc, argv, letters, writing) && transfer_prepare(s, &t, writing)) {
+        clock_gettime(CLOCK_MONOTONIC, &t.started);
+        ret = writing ? transfer_done(&t, do_write(s, &t), name, "wrote")
+                      : transfer_done_read(&t, do_read(s, &t), name);
+    }
+    transfer_free(&t);
     return ret;
 }
 
 int io_read(IoSession *s, int argc, char **argv)
 {
-    return transfer(s, argc, argv, "abCl:pP:qs:v", false);
+    return transfer(s, argc, argv, "read", "bCl:pP:qs:v", false);
 }
 
 int io_readv(IoSession *s, int argc, char **argv)
 {
-    return transfer(s, argc, argv, "CiP:qv", false);
+    return transfer(s, argc, argv, "readv", "CP:qv", false);
 }
 
 int io_write(IoSession *s, int argc, char **argv)
 {
-    return transfer(s, argc, argv, "bcCfnpP:qs:uz", true);
+    return transfer(s, argc, argv, "write", "bcCfnpP:qs:uz", true);
 }
 
 int io_writev(IoSession *s, int argc, char **argv)
 {
-    return transfer(s, argc, argv, "CfinP:quz", true);
+    return transfer(s, argc, argv, "writev", "CfP:q", true);
 }
 
 int io_discard(IoSession *s, int argc, char **argv)
 {
-    Transfer t = { .zeroes = true }; /* no buffer, so no limit of its size */
+    Transfer t = { .zeroes = true, .no_fallback = true }; /* no buffer, so no limit of its size */
 
-    if (!parse(&t, argc, argv, "Cq", true))
+    if (!transfer_parse(&t, argc, argv, "Cq", true))
         return -1;
     clock_gettime(CLOCK_MONOTONIC, &t.started);
-    return done(&t, node_discard(s->node, t.off, t.len), "discard", "discard");
+    int ret = transfer_check(s, &t);
+    if (ret == 0)
+        ret = node_discard(s->node, t.off, t.len);
+    return transfer_done(&t, ret, "discard", "discard");
 }

@@ -399,12 +399,18 @@ int node_discard_mapped(Node *node, uint64_t off, uint64_t len)
 
 /* ---- compressed clusters ------------------------------------------------------------------- */
 
+/* Compressed clusters would lie in the file unencrypted, or outside a data file. */
+static bool node_packs(const Node *node)
+{
+    return node->driver->pack && !node->sealed && !node->data;
+}
+
 int node_pack(Node *node, const void *buf, size_t len, void *packed, size_t *packed_len)
 {
     AUTO_FREE uint8_t *padded = NULL;
     int ret;
 
-    if (!node->driver->pack || node->sealed) /* would lie in the file unencrypted */
+    if (!node_packs(node))
         return -ENOTSUP;
     if (len < node->cluster) { /* the image's short last one is compressed with zeros behind it */
         padded = calloc(1, node->cluster);
@@ -426,7 +432,7 @@ int node_pwrite_packed(Node *node, const void *packed, size_t packed_len, uint64
 
     if (!node->writable)
         return -EACCES;
-    if (node->sealed)
+    if (!node_packs(node))
         return -ENOTSUP;
     if (off % node->cluster || off >= node->size || packed_len >= node->cluster)
         return -EINVAL;
@@ -465,7 +471,7 @@ int node_pwrite_compressed(Node *node, const void *buf, size_t len, uint64_t off
 
     if (node->driver->is_filter && node->file)
         return node_pwrite_compressed(node->file, buf, len, off);
-    if (!node->driver->pack || node->sealed)
+    if (!node_packs(node))
         return -ENOTSUP;
     if (!node->writable)
         return -EACCES;

@@ -81,7 +81,7 @@ static int describe(Qcow2 *q, L2Entry e, uint64_t off, Extent *ext)
         return 0;
     }
     ext->shared = entry_has_pos(q, e) && !(e.word & ENTRY_COPIED);
-    ext->has_pos = entry_has_pos(q, e) && ext->kind != EXTENT_HOLE;
+    ext->has_pos = entry_has_pos(q, e);
     ext->pos = ext->has_pos ? (e.word & L2_OFFSET) + (off & (q->cluster - 1)) : 0;
     return check_place(q, e, off);
 }

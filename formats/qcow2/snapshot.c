@@ -306,6 +306,8 @@ int snapshot_create(Node *node, const SnapshotInfo *info, Error **err)
     Qcow2 *q = node->state;
     Snapshot s = { .info = *info };
 
+    if (q->external)
+        return error_set(err, -ENOTSUP, "an image with a data file has no internal snapshots");
     if (q->snapshot_count >= QCOW2_MAX_SNAPSHOTS)
         return error_set(err, -EFBIG, "there are %d snapshots already", QCOW2_MAX_SNAPSHOTS);
     if (!info->name || strlen(info->name) > UINT16_MAX || (info->id && find(q, info->id)))

@@ -50,7 +50,7 @@ else ifneq ($(filter clean,$(MAKECMDGOALS)),)
 endif
 
 .DEFAULT_GOAL := all
-.PHONY: FORCE all deps check check-quick unit guest demo bench fuzz fuzz-build lint install clean help
+.PHONY: FORCE all deps check check-quick unit guest demo bench fuzz fuzz-build lint install install-compat clean help
 .SECONDARY:
 
 all: $(PROGRAMS)                   ## build bin/img-tool and bin/emulator
@@ -105,7 +105,7 @@ DEPS_BUILD := gcc make pkg-config zlib1g-dev liblzma-dev libzstd-dev libdeflate-
               libcurl4-openssl-dev libjansson-dev
 DEPS_RUN   := seabios libcurl4
 DEPS_GUEST := busybox-static syslinux syslinux-common isolinux xorriso mtools e2fsprogs fdisk cpio kmod
-DEPS_TEST  := libcmocka-dev libnbd-bin libcapstone-dev nasm qemu-utils qemu-system-x86 grub-rescue-pc memtest86+ \
+DEPS_TEST  := libcmocka-dev zsh fish libnbd-bin libcapstone-dev nasm qemu-utils qemu-system-x86 grub-rescue-pc memtest86+ \
               debian-installer-12-netboot-amd64 clang libclang-rt-14-dev clang-format cppcheck perl \
               bzip2 xz-utils zstd nbdkit gnutls-bin openssl cryptsetup-bin
 # The demo needs neither the tests' tools nor the peers that they compare with.
@@ -137,6 +137,19 @@ install: all                       ## PREFIX=/usr/local, DESTDIR=
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin/
 	for p in $(notdir $(PROGRAMS)); do \
 	    $(BIN)/$$p --help=man >$(DESTDIR)$(PREFIX)/share/man/man1/$$p.1 || exit 1; done
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,$(dir $(COMPLETIONS)))
+	$(foreach c,$(COMPLETIONS),$(BIN)/img-tool completion $(firstword $(subst -, ,$(subst /, ,$c))) \
+	    >$(DESTDIR)$(PREFIX)/share/$c &&) true
+
+# Where each shell looks for completions, below share/; the folder is the shell's name.
+COMPLETIONS := bash-completion/completions/img-tool zsh/site-functions/_img-tool \
+               fish/vendor_completions.d/img-tool.fish
+
+install-compat: install            ## also under the names qemu-img, qemu-io and qemu-nbd
+	cd $(DESTDIR)$(PREFIX) && for n in qemu-img qemu-io qemu-nbd; do \
+	    ln -sf img-tool bin/$$n && ln -sf img-tool.1 share/man/man1/$$n.1 || exit 1; done
+	cd $(DESTDIR)$(PREFIX)/share && ln -sf img-tool bash-completion/completions/qemu-img && \
+	    ln -sf img-tool.fish fish/vendor_completions.d/qemu-img.fish
 
 lint:                              ## layout, headers, order of folders, cppcheck
 	tests/lint

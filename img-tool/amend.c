@@ -64,6 +64,8 @@ int cmd_amend(int argc, char **argv)
 {
     static const struct option long_options[] = {
         COMMON_LONG_OPTIONS,
+        { "options", required_argument, NULL, 'o' },
+        { "cache", required_argument, NULL, 't' },
         { "force", no_argument, NULL, OPT_FORCE },
         { 0 },
     };

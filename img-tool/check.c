@@ -112,6 +112,7 @@ int cmd_check(int argc, char **argv)
 {
     static const struct option long_options[] = {
         COMMON_LONG_OPTIONS,
+        { "cache", required_argument, NULL, 'T' },
         { "repair", required_argument, NULL, 'r' },
         { 0 },
     };

@@ -31,6 +31,7 @@ int cmd_cache(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_commit(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
@@ -54,6 +55,13 @@ int fail(Error *err, int code);
 int usage_error(const Command *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
 const Command *command_find(const char *name);
 void command_help(const Command *cmd, FILE *out);
+
+/* Each option of a command as its help has it: "-f", " fmt", "format of the image". */
+typedef void EachOption(void *opaque, const Command *cmd, const char *option, const char *argument,
+                        const char *text);
+void command_each_option(const Command *cmd, EachOption *each, void *opaque);
+/* The long name ("--format") of an option ("-f"), or NULL; long-names.c */
+const char *option_long_name(const char *command, const char *option);
 
 /* ---- arguments that most subcommands have ---------------------------------------------------- */
 

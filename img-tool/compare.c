@@ -240,6 +240,7 @@ int cmd_compare(int argc, char **argv)
 {
     static const struct option long_options[] = {
         COMMON_LONG_OPTIONS,
+        { "cache", required_argument, NULL, 'T' },
         { "strict", no_argument, NULL, 's' },
         { "a-format", required_argument, NULL, 'f' },
         { "b-format", required_argument, NULL, 'F' },

@@ -215,6 +215,8 @@ static int run(const Dd *dd)
 
 static const struct option long_options[] = {
     COMMON_LONG_OPTIONS,
+    { "source-cache", required_argument, NULL, 'T' },
+    { "cache", required_argument, NULL, 't' },
     { "output-format", required_argument, NULL, 'O' },
     { 0 },
 };

@@ -14,12 +14,14 @@
 
 const Command commands[] = {
     { "amend", cmd_amend,
-      "[--image-opts] [-p] [-q] [-f fmt] [-t cache] [--force] -o options filename",
+      "[--object objectdef] [--image-opts] [-p] [-q] [-f fmt] [-t cache] [--force] -o options "
+      "filename",
       "change the options of an image that exists",
       "'-o help' lists what can be changed. --force allows changes that may make the image "
       "unusable." },
     { "bench", cmd_bench,
-      "[--image-opts] [-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] "
+      "[--object objectdef] [--image-opts] [-c count] [-d depth] [-f fmt] "
+      "[--flush-interval=flush_interval] [-i aio] "
       "[-n] [--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] "
       "[-t cache] [-w] [-U] [--random [--seed=N]] [--read-percent=N] [--latency] "
       "[--output=ofmt] filename",
@@ -28,7 +30,8 @@ const Command commands[] = {
       "time, one after the other through the image or at random places." },
     { "bitmap", cmd_bitmap,
       "(--merge=source | --add | --remove | --clear | --enable | --disable | --list)... [-b "
-      "source_file [-F source_fmt]] [-g granularity] [--image-opts | -f fmt] [--output=ofmt] [-U] "
+      "source_file [-F source_fmt]] [-g granularity] [--object objectdef] [--image-opts | -f fmt] "
+      "[--output=ofmt] [-U] "
       "filename [bitmap]",
       "change the dirty bitmaps in an image: which parts were written since",
       "Several actions are done in their order, on the one bitmap named. --list shows all bitmaps "
@@ -41,7 +44,8 @@ const Command commands[] = {
       "$XDG_CACHE_HOME/onionskin or ~/.cache/onionskin, and at most $ONIONSKIN_CACHE_SIZE bytes "
       "large (default: 8G); what was not used for the longest time goes first." },
     { "check", cmd_check,
-      "[--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] "
+      "[--object objectdef] [--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T "
+      "src_cache] [-U] "
       "filename",
       "look for inconsistencies in an image, and repair them",
       "Without -r nothing is changed. '-r leaks' gives back clusters that nothing refers to; '-r "
@@ -51,21 +55,28 @@ const Command commands[] = {
       "completed, 2 there are corruptions, 3 there are only leaked clusters, 63 the format has "
       "nothing to check." },
     { "commit", cmd_commit,
-      "[--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-r rate_limit] [-d] [-p] "
+      "[--object objectdef] [--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-r rate_limit] [-d] "
+      "[-p] "
       "[--progress=json] filename",
       "write what an overlay holds into its backing file",
       "Afterwards the overlay is emptied, unless -d is given or -b names an image further down. "
       "It keeps its data until the backing file has them on disk, so a commit that was "
       "interrupted is done by doing it again." },
     { "compare", cmd_compare,
-      "[--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [--progress=json] [-q] [-s] [-U] "
+      "[--object objectdef] [--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [--progress=json] "
+      "[-q] [-s] [-U] "
       "filename1 filename2",
       "tell whether two images have the same content",
       "With -s, sizes and allocation must be equal too. Exit code: 0 identical, 1 different, 2 an "
       "image could "
       "not be opened, 3 its allocation could not be read, 4 its data could not be read." },
+    { "completion", cmd_completion, "bash | zsh | fish",
+      "print a script that makes a shell complete this program's arguments",
+      "For bash: source it from ~/.bashrc, or install it as "
+      "/usr/share/bash-completion/completions/img-tool." },
     { "convert", cmd_convert,
-      "[--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-C] [-c] [-p] "
+      "[--object objectdef] [--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-C] [-c] "
+      "[-p] "
       "[--progress=json] [-q] [-n] [-f "
       "fmt] [-t cache] [-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o "
       "options] [-l snapshot_param] "
@@ -82,41 +93,46 @@ const Command commands[] = {
       "are the same. With the default cache mode of the target, unsafe, a step survives the end "
       "of the program; with the others also that of the machine." },
     { "create", cmd_create,
-      "[-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]",
+      "[--object objectdef] [-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] "
+      "filename [size]",
       "make a new image",
       "With -b the image is an overlay: it holds only what is written to it from now on. '-o help' "
       "lists the "
       "options of a format." },
     { "dd", cmd_dd,
-      "[--image-opts] [-U] [-q] [-p] [-f fmt] [-O output_fmt] [-t cache] [-T src_cache] "
+      "[--object objectdef] [--image-opts] [-U] [-q] [-p] [-f fmt] [-O output_fmt] [-t cache] [-T "
+      "src_cache] "
       "[bs=block_size] [count=blocks] [skip=blocks] [seek=blocks] [conv=list] if=input of=output",
       "copy a part of an image into a new one",
       "The new image is as large as the part that is copied, after seek blocks of zeros. conv is a "
       "list of: notrunc, write into the image that exists; noerror, what cannot be read is taken "
       "as zeros; fsync or fdatasync, which are always done." },
     { "info", cmd_info,
-      "[--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] "
+      "[--object objectdef] [--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] "
       "[-t cache] [--children] [--limits] filename",
       "show what an image is", NULL },
     { "io", cmd_io,
-      "[--image-opts] [-f fmt] [-c command]... [-r] [-n] [-t cache] [-d discard] [-s] [-U] "
+      "[--object objectdef] [--image-opts] [-f fmt] [-c command]... [-r] [-n] [-t cache] [-d "
+      "discard] [-s] [-U] "
       "[filename]",
       "read and write by script, for tests and debugging",
       "Each -c is one command; without any, they are read from standard input. 'help' lists "
       "them." },
     { "map", cmd_map,
-      "[--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] [--output=ofmt] [-U] "
+      "[--object objectdef] [--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] "
+      "[--output=ofmt] [-U] "
       "filename",
       "show where the data of an image lies", NULL },
     { "measure", cmd_measure,
-      "[--output=ofmt] [-O output_fmt] [-o options] [--size N | [--object objectdef] "
-      "[--image-opts] [-f fmt] [-U] [-l snapshot_param] filename]",
+      "[--output=ofmt] [-O output_fmt] [-o options] [--size N | "
+      "[--object objectdef] [--image-opts] [-f fmt] [-U] [-l snapshot_param] filename]",
       "tell how much space a new image would need",
       "Either for an empty image of --size bytes or for what an image holds. The required size is "
       "an upper bound for what convert makes without compression; the fully allocated size is "
       "that of an image in which everything was written." },
     { "rebase", cmd_rebase,
-      "[--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] [--progress=json] [-c] "
+      "[--object objectdef] [--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] "
+      "[--progress=json] [-c] "
       "[-u] -b "
       "backing_file [-F "
       "backing_fmt] "
@@ -127,11 +143,13 @@ const Command commands[] = {
       "the name only, for a backing file that was moved. An empty name makes the image stand "
       "alone." },
     { "resize", cmd_resize,
-      "[--image-opts] [-f fmt] [--preallocation=prealloc] [-q] [--shrink] filename [+ | -]size",
+      "[--object objectdef] [--image-opts] [-f fmt] [--preallocation=prealloc] [-q] [--shrink] "
+      "filename [+ | -]size",
       "change the virtual size of an image",
       "Data beyond a smaller end is lost; --shrink says that this is meant." },
     { "snapshot", cmd_snapshot,
-      "[--image-opts] [-U] [-q] [-f fmt] [--output=ofmt] [-l | -a snapshot | -c snapshot | -d "
+      "[--object objectdef] [--image-opts] [-U] [-q] [-f fmt] [--output=ofmt] [-l | -a snapshot | "
+      "-c snapshot | -d "
       "snapshot] filename",
       "list, apply, create or delete the snapshots in an image", NULL },
 };
@@ -159,6 +177,7 @@ typedef struct OptionHelp {
 } OptionHelp;
 
 static const OptionHelp option_help[] = {
+    { NULL, "--object", " objectdef", "make an object, as secret,id=NAME,data=PASSWORD" },
     { NULL, "--image-opts", "", "the image is described by options, as driver=qcow2,file=NAME" },
     { NULL, "--target-image-opts", "", "the same for the image that is written (with -n)" },
     { NULL, "--target-is-zero", "", "the target reads as zeros: do not write zeros (with -n)" },
@@ -206,13 +225,13 @@ static const OptionHelp option_help[] = {
     { NULL, "--read-percent", "=N", "with -w: so many of a hundred requests are reads" },
     { NULL, "--latency", "", "print percentiles of the time that a request takes" },
     { NULL, "--size", " N", "size of the virtual disk" },
-    { NULL, "bs", "=block_size", "bytes of a block (default: 512)" },
-    { NULL, "count", "=blocks", "copy no more than this" },
-    { NULL, "skip", "=blocks", "leave this out at the start of the input" },
-    { NULL, "seek", "=blocks", "leave this free at the start of the output" },
-    { NULL, "conv", "=list", "notrunc, noerror, fsync, fdatasync" },
-    { NULL, "if", "=input", "the image that is read" },
-    { NULL, "of", "=output", "the image that is made" },
+    { "dd", "bs", "=block_size", "bytes of a block (default: 512)" },
+    { "dd", "count", "=blocks", "copy no more than this" },
+    { "dd", "skip", "=blocks", "leave this out at the start of the input" },
+    { "dd", "seek", "=blocks", "leave this free at the start of the output" },
+    { "dd", "conv", "=list", "notrunc, noerror, fsync, fdatasync" },
+    { "dd", "if", "=input", "the image that is read" },
+    { "dd", "of", "=output", "the image that is made" },
     { "snapshot", "-l", "", "list the snapshots (default)" },
     { "snapshot", "-a", " snapshot", "go back to this snapshot" },
     { "snapshot", "-c", " snapshot", "take a snapshot" },
@@ -270,33 +289,45 @@ static bool usage_has(const char *usage, const char *option)
     return false;
 }
 
-/* Does the entry speak of this command's option? A general entry comes after the special ones. */
+/* Does the entry speak of this command's option? A general entry yields to a special one. */
 static bool entry_applies(const OptionHelp *o, const Command *cmd)
 {
     if (!usage_has(cmd->usage, o->option))
         return false;
     if (o->command)
         return strcmp(o->command, cmd->name) == 0;
-    for (const OptionHelp *s = option_help; s < o; s++)
+    for (const OptionHelp *s = option_help; s < option_help + ARRAY_LEN(option_help); s++)
         if (s->command && strcmp(s->option, o->option) == 0 && strcmp(s->command, cmd->name) == 0)
             return false;
     return true;
 }
 
-typedef void PrintOption(FILE *out, const char *option, const char *text);
-
-static void each_option(const Command *cmd, FILE *out, PrintOption *print)
+void command_each_option(const Command *cmd, EachOption *each, void *opaque)
 {
-    char option[64];
-
     for (size_t i = 0; i < ARRAY_LEN(option_help); i++) {
         const OptionHelp *o = &option_help[i];
 
-        if (!entry_applies(o, cmd))
-            continue;
-        snprintf(option, sizeof(option), "%s%s", o->option, o->argument);
-        print(out, option, o->text);
+        if (entry_applies(o, cmd))
+            each(opaque, cmd, o->option, o->argument, o->text);
     }
+}
+
+/* "-f, --format fmt" */
+static void with_long_name(const Command *cmd, const char *option, const char *argument,
+                           char text[128])
+{
+    const char *name = option_long_name(cmd->name, option);
+
+    snprintf(text, 128, "%s%s%s%s", option, name ? ", " : "", name ? name : "", argument);
+}
+
+static void print_option(void *out, const Command *cmd, const char *option, const char *argument,
+                         const char *text)
+{
+    char left[128];
+
+    with_long_name(cmd, option, argument, left);
+    help_option(out, left, text);
 }
 
 void command_help(const Command *cmd, FILE *out)
@@ -308,7 +339,7 @@ void command_help(const Command *cmd, FILE *out)
     if (cmd->details)
         help_wrap(out, cmd->details, 0);
     fputc('\n', out);
-    each_option(cmd, out, help_option);
+    command_each_option(cmd, print_option, out);
 }
 
 int help_version(FILE *out)
@@ -326,6 +357,9 @@ static const struct {
     const char *name, *text;
 } parameters[] = {
     { "filename", "a file name, \"json:{...}\", or options with --image-opts" },
+    { "objectdef",
+      "TYPE,id=NAME,...: an object that images use by its name; 'secret' (data or file; format, "
+      "keyid, iv) is a password or a key" },
     { "fmt", "an image format" },
     { "cache",
       "one of none, writeback, writethrough, directsync or unsafe; src_cache: of what is read" },
@@ -364,6 +398,15 @@ static void manual_option(FILE *out, const char *option, const char *text)
     fputs(".\n", out);
 }
 
+static void manual_command_option(void *out, const Command *cmd, const char *option,
+                                  const char *argument, const char *text)
+{
+    char left[128];
+
+    with_long_name(cmd, option, argument, left);
+    manual_option(out, left, text);
+}
+
 static void manual_command(const Command *cmd, FILE *out)
 {
     fprintf(out, ".SS %s\n.B img\\-tool %s\n", cmd->name, cmd->name);
@@ -375,7 +418,7 @@ static void manual_command(const Command *cmd, FILE *out)
         help_roff(out, cmd->details);
         fputc('\n', out);
     }
-    each_option(cmd, out, manual_option);
+    command_each_option(cmd, manual_command_option, out);
 }
 
 int help_manual(FILE *out)

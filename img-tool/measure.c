@@ -103,6 +103,7 @@ static int own_option(Measure *m, int opt)
 
 static const struct option long_options[] = {
     COMMON_LONG_OPTIONS,
+    { "target-options", required_argument, NULL, 'o' },
     { "target-format", required_argument, NULL, 'O' },
     { "options", required_argument, NULL, 'o' },
     { "snapshot", required_argument, NULL, 'l' },

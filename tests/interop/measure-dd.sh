@@ -22,8 +22,8 @@ for size in 0 1 1000 64k 1G 7T; do
     alike measure -O qcow2 --output=json --size $size
 done
 for options in cluster_size=512 cluster_size=2M refcount_bits=1 refcount_bits=64 compat=0.10 preallocation=full \
-    preallocation=metadata preallocation=falloc cluster_size=1k,refcount_bits=64 size=77M \
-    lazy_refcounts=on compression_type=zstd backing_file=base.qcow2; do
+    preallocation=metadata preallocation=falloc cluster_size=1k,refcount_bits=64 extended_l2=on,cluster_size=128k size=77M \
+    data_file=x.raw,data_file_raw=on lazy_refcounts=on compression_type=zstd backing_file=base.qcow2; do
     alike measure -O qcow2 -o $options --size 3G
     for f in odd.raw over.qcow2 dirty.qcow2; do
         alike measure -O qcow2 -o $options $f

@@ -255,7 +255,10 @@ static void hook_init(void *opaque, unsigned cpu)
 
 static void hook_startup(void *opaque, unsigned cpu, uint8_t vector)
 {
-    (void)vector; /* there is no second CPU that could wait for one */
+    Machine *m = opaque;
+
+    if (cpu < m->n_cpus)
+        atomic_store(&m->cpus[cpu].cpu->start_page, vector);
     hook_request(opaque, cpu, CPU_REQ_SIPI);
 }
 

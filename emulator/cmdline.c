@@ -151,21 +151,64 @@ static int parse_cpu(Config *c, const char *value, Error **err)
     return set_string(&c->cpu, value);
 }
 
+/*
+ * What is not said (0) follows from the rest: cores first, then sockets. All CPUs are there from
+ * the start, and a package's CPUs are a power of two unless it is the only one: APIC IDs have no
+ * gaps.
+ */
+static int smp_topology(Config *c, const char *value, uint64_t cpus, uint64_t max, uint64_t sockets,
+                        uint64_t cores, uint64_t threads, Error **err)
+{
+    threads = MAX(threads, UINT64_C(1));
+    if (!cpus)
+        cpus = MAX(sockets, UINT64_C(1)) * MAX(cores, UINT64_C(1)) * threads;
+    if (!cores && !sockets)
+        cores = MAX(cpus / threads, UINT64_C(1));
+    if (!cores)
+        cores = MAX(cpus / (sockets * threads), UINT64_C(1));
+    if (!sockets)
+        sockets = MAX(cpus / (cores * threads), UINT64_C(1));
+    if (sockets * cores * threads != cpus || cpus > CONFIG_CPUS)
+        return error_set(err, -EINVAL,
+                         "-smp %s: %" PRIu64 " CPUs (at most %d) are not %" PRIu64
+                         " sockets of %" PRIu64 " cores of %" PRIu64 " threads",
+                         value, cpus, CONFIG_CPUS, sockets, cores, threads);
+    if (max && max != cpus)
+        return error_set(err, -EINVAL, "-smp %s: CPUs cannot be added later, so maxcpus is cpus",
+                         value);
+    if (sockets > 1 && (!is_pow2(cores) || !is_pow2(threads)))
+        return error_set(err, -EINVAL,
+                         "-smp %s: with several sockets, cores and threads are powers of two",
+                         value);
+    c->cpus = (unsigned)cpus;
+    c->cores = (unsigned)cores;
+    c->threads = (unsigned)threads;
+    return 0;
+}
+
 static int parse_smp(Config *c, const char *value, Error **err)
 {
-    static const char *const keys[] = { "cpus", "maxcpus", "sockets", "dies", "cores", "threads" };
+    enum { CPUS, MAXCPUS, SOCKETS, DIES, CORES, THREADS, KEYS };
+    static const char *const keys[KEYS] = {
+        "cpus", "maxcpus", "sockets", "dies", "cores", "threads"
+    };
     AUTO_OPTIONS Options *o = options_new();
+    uint64_t n[KEYS] = { 0 };
     int ret = options_parse(o, value, "cpus", err);
 
-    (void)c;
-    for (size_t i = 0; ret == 0 && i < ARRAY_LEN(keys); i++) {
-        uint64_t n = 1;
+    for (size_t i = 0; ret == 0 && i < KEYS; i++) {
+        bool given = options_has(o, keys[i]);
 
-        ret = options_take_u64(o, keys[i], &n, err);
-        if (ret == 0 && n != 1)
-            ret = error_set(err, -EINVAL, "-smp %s: this machine has one CPU", value);
+        ret = options_take_u64(o, keys[i], &n[i], err);
+        if (ret == 0 && given && (n[i] < 1 || n[i] > CONFIG_CPUS))
+            ret = error_set(err, -EINVAL, "-smp %s: %s is 1 to %d", value, keys[i], CONFIG_CPUS);
     }
-    return ret < 0 ? ret : options_end(o, "-smp", err);
+    if (ret == 0)
+        ret = options_end(o, "-smp", err);
+    return ret < 0
+               ? ret
+               : smp_topology(c, value, n[CPUS] ? n[CPUS] : n[MAXCPUS], n[MAXCPUS],
+                              n[SOCKETS] * MAX(n[DIES], UINT64_C(1)), n[CORES], n[THREADS], err);
 }
 
 static int parse_rtc(Config *c, const char *value, Error **err)
@@ -566,7 +609,8 @@ const CmdOption cmd_options[] = {
     { OPT_MACHINE, "cpu", "MODEL", "the CPU's model; \"help\" lists them", parse_cpu },
     { OPT_MACHINE, "accel", "tcg[,backend=x86_64|interp][,tb-size=MIB]",
       "how guest code is executed", parse_accel },
-    { OPT_MACHINE, "smp", "N", "number of CPUs: 1", parse_smp },
+    { OPT_MACHINE, "smp", "[cpus=]N[,sockets=S][,cores=C][,threads=T]",
+      "number of CPUs, 1 to 16, and how they are arranged", parse_smp },
     { OPT_MACHINE, "rtc", "[base=utc|localtime|DATE][,clock=host|vm]",
       "what the guest's battery-backed clock shows", parse_rtc },
     { OPT_MACHINE, "uuid", "UUID", "the machine's identity in SMBIOS", parse_uuid },
@@ -676,7 +720,7 @@ static void leave_out_defaults(Config *c)
 
 static void config_init(Config *c)
 {
-    *c = (Config) { .ram_size = DEFAULT_RAM, .cpu = "qemu64" };
+    *c = (Config) { .ram_size = DEFAULT_RAM, .cpu = "qemu64", .cpus = 1, .cores = 1, .threads = 1 };
 }
 
 static int check_together(const Config *c, Error **err)

@@ -9,7 +9,13 @@
 
 #include "base/options.h"
 
-enum { CONFIG_SERIALS = 4, CONFIG_MONITORS = 4, CONFIG_DRIVES = 32, CONFIG_LDIRS = 8 };
+enum {
+    CONFIG_CPUS = 16,
+    CONFIG_SERIALS = 4,
+    CONFIG_MONITORS = 4,
+    CONFIG_DRIVES = 32,
+    CONFIG_LDIRS = 8
+};
 
 typedef enum { DRIVE_IF_IDE, DRIVE_IF_FLOPPY, DRIVE_IF_NONE } DriveInterface;
 
@@ -29,8 +35,9 @@ typedef enum { VGA_STD, VGA_NONE } VgaKind;
 typedef struct Config {
     uint64_t ram_size;
     const char *cpu;
-    const char *tcg_backend; /* NULL: the best */
-    uint64_t tcg_cache;      /* bytes; 0: default */
+    unsigned cpus, cores, threads; /* in all; a socket; a core */
+    const char *tcg_backend;       /* NULL: the best */
+    uint64_t tcg_cache;            /* bytes; 0: default */
 
     DriveConfig drives[CONFIG_DRIVES];
     unsigned n_drives;

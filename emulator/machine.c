@@ -57,7 +57,10 @@ static void init_clocks(Machine *m)
 
 static int make_translator(Machine *m, Error **err)
 {
-    TcgConfig config = { .backend = m->config->tcg_backend, .cache_size = m->config->tcg_cache };
+    TcgConfig config = { .backend = m->config->tcg_backend,
+                         .cache_size = m->config->tcg_cache,
+                         .cores = m->config->cores,
+                         .threads = m->config->threads };
     TcgBus bus;
 
     if (m->config->log_items)

@@ -100,7 +100,7 @@ void vcpus_release(Machine *m)
 
 int vcpus_init(Machine *m, Error **err)
 {
-    m->n_cpus = 1;
+    m->n_cpus = m->config->cpus;
     m->cpus = calloc(m->n_cpus, sizeof(*m->cpus));
     if (!m->cpus)
         return error_set(err, -ENOMEM, "no memory for CPUs");
@@ -143,9 +143,11 @@ void vcpus_end(Machine *m)
         if (v->started)
             pthread_join(v->thread, NULL);
         machine_lock();
-        if (v->cpu)
-            tcg_cpu_free(v->cpu);
-        pthread_cond_destroy(&v->wake);
+    }
+    for (unsigned i = 0; m->cpus && i < m->n_cpus; i++) { /* now that none of them runs */
+        if (m->cpus[i].cpu)
+            tcg_cpu_free(m->cpus[i].cpu);
+        pthread_cond_destroy(&m->cpus[i].wake);
     }
     free(m->cpus);
     m->cpus = NULL;

@@ -134,7 +134,7 @@ static Block **next_in_page(Block *b, uint64_t page)
     return &b->page_next[(b->gpa & ~(uint64_t)PAGE_MASK) != page];
 }
 
-static void page_add(Tcg *tcg, Block *b, PhysPage *page, uint64_t gpa)
+static void page_add(Block *b, PhysPage *page, uint64_t gpa)
 {
     CodePage *code = page->code;
     uint64_t first, last;
@@ -143,15 +143,6 @@ static void page_add(Tcg *tcg, Block *b, PhysPage *page, uint64_t gpa)
     code->blocks = b;
     block_part(b, gpa, &first, &last);
     atomic_fetch_or(&code->bits, granules(first, last));
-    if (!(page->flags & PAGE_WRITE_TLB))
-        return;
-    atomic_fetch_and(&page->flags, ~PAGE_WRITE_TLB);
-    for (unsigned i = 0; i < tcg->n_cpus; i++) {
-        if (tcg->cpus[i] == tcg_running_cpu)
-            tlb_drop_writes(tcg->cpus[i], page->host);
-        else
-            cpu_request(tcg->cpus[i], CPU_REQ_FLUSH);
-    }
 }
 
 static void page_remove(Block *b, CodePage *code)
@@ -170,9 +161,9 @@ void code_cache_insert(Tcg *tcg, Block *b, PhysPage *page, PhysPage *page2)
 
     b->hash_next = *slot;
     *slot = b;
-    page_add(tcg, b, page, b->gpa & ~(uint64_t)PAGE_MASK);
+    page_add(b, page, b->gpa & ~(uint64_t)PAGE_MASK);
     if (page2)
-        page_add(tcg, b, page2, b->gpa2);
+        page_add(b, page2, b->gpa2);
 }
 
 /* -- invalidation */
@@ -183,7 +174,7 @@ static void forget_everywhere(Tcg *tcg, Block *b)
         if (tcg->cpus[i] == tcg_running_cpu)
             jump_forget_block(tcg->cpus[i], b);
         else
-            cpu_request(tcg->cpus[i], CPU_REQ_FLUSH);
+            cpu_request(tcg->cpus[i], CPU_REQ_FORGET);
     }
 }
 
@@ -246,17 +237,84 @@ void tcg_invalidate(Tcg *tcg, uint64_t gpa, uint64_t len)
         uint64_t part = MIN(len, PAGE_SIZE - (gpa & PAGE_MASK));
         PhysPage *page = phys_page_if_known(tcg, gpa);
 
-        if (page && atomic_load_explicit(&page->code, memory_order_acquire)) {
-            atomic_fetch_add(&tcg->code_generation, 1); /* it may be read for translation now */
-            if (code_cache_may_hit(page, gpa, part))
-                code_cache_invalidate(tcg, page, gpa, part);
-        }
+        atomic_thread_fence(memory_order_seq_cst); /* what was written, before who reads it */
+        if (page && page_has_code(page))
+            code_cache_invalidate(tcg, page, gpa, part);
         gpa += part;
         len -= part;
     }
 }
 
-void code_cache_flush_all(Tcg *tcg)
+/* -- stores of CPUs that run side by side */
+
+/*
+ * A CPU looks for code under a store before it stores. Another CPU might translate the old bytes
+ * between the two, so the first one looks again when the store is done.
+ */
+void code_cache_note_store(Cpu *cpu, PhysPage *page, uint64_t gpa, size_t len)
+{
+    CpuCore *core = cpu->core;
+    CodeStore *last =
+        core->n_stores ? &core->stores[MIN(core->n_stores, (unsigned)CODE_STORES) - 1] : NULL;
+
+    if (!tcg_is_smp(cpu->tcg))
+        return;
+    if (last && last->page == page) {
+        last->first = MIN(last->first, gpa);
+        last->last = MAX(last->last, gpa + len - 1);
+    } else {
+        if (core->n_stores < CODE_STORES)
+            core->stores[core->n_stores] = (CodeStore) { page, gpa, gpa + len - 1 };
+        core->n_stores = MIN(core->n_stores + 1, CODE_STORES + 1u);
+    }
+    atomic_store(&cpu->exit_request, 1);
+}
+
+void code_cache_look_again(Cpu *cpu)
+{
+    CpuCore *core = cpu->core;
+    unsigned n = core->n_stores;
+
+    core->n_stores = 0;
+    for (unsigned i = 0; i < MIN(n, (unsigned)CODE_STORES); i++) {
+        CodeStore *s = &core->stores[i];
+
+        code_cache_invalidate(cpu->tcg, s->page, s->first, s->last - s->first + 1);
+    }
+    if (n > CODE_STORES)
+        code_cache_make_room(cpu);
+}
+
+void code_cache_guard(Cpu *cpu, PhysPage *page)
+{
+    Tcg *tcg = cpu->tcg;
+    CodePage **slot = &cpu->core->guards[cpu->core->guards[0] != NULL];
+
+    *slot = page->code;
+    atomic_fetch_add(&page->code->readers, 1);
+    if (!(atomic_load(&page->flags) & PAGE_WRITE_TLB))
+        return;
+    world_stop(cpu);
+    for (unsigned i = 0; i < tcg->n_cpus; i++)
+        tlb_drop_writes(tcg->cpus[i], page->host);
+    atomic_fetch_and(&page->flags, ~PAGE_WRITE_TLB);
+    world_go(cpu);
+}
+
+void code_cache_unguard(Cpu *cpu)
+{
+    CodePage **guards = cpu->core->guards;
+
+    for (unsigned i = 0; i < ARRAY_LEN(cpu->core->guards); i++) {
+        if (guards[i])
+            atomic_fetch_sub(&guards[i]->readers, 1);
+        guards[i] = NULL;
+    }
+}
+
+/* -- the whole cache */
+
+static void flush_all(Tcg *tcg)
 {
     memset(tcg->hash, 0, sizeof(*tcg->hash) << HASH_BITS);
     for (CodePage *code = tcg->code_pages; code; code = code->next) {
@@ -266,10 +324,15 @@ void code_cache_flush_all(Tcg *tcg)
     tcg->host->flush_all(tcg);
     free_chunks(tcg);
     atomic_fetch_add(&tcg->flush_generation, 1);
-    for (unsigned i = 0; i < tcg->n_cpus; i++) {
-        if (tcg->cpus[i] == tcg_running_cpu)
-            jump_forget_all(tcg->cpus[i]);
-        else
-            cpu_request(tcg->cpus[i], CPU_REQ_FLUSH);
-    }
+    for (unsigned i = 0; i < tcg->n_cpus; i++)
+        jump_forget_all(tcg->cpus[i]);
+}
+
+void code_cache_make_room(Cpu *cpu)
+{
+    world_stop(cpu);
+    pthread_mutex_lock(&cpu->tcg->lock);
+    flush_all(cpu->tcg);
+    pthread_mutex_unlock(&cpu->tcg->lock);
+    world_go(cpu);
 }

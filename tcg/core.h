@@ -34,6 +34,7 @@ enum {
     KEY_BITS = 5,
     EXEC_PAGE_BITS = 15,
     LARGE_PAGE_BITS = 16,
+    CODE_STORES = 8,
 };
 
 /* Set by the core in Block.mode: one instruction, run again alone because it changes code. */
@@ -42,8 +43,9 @@ enum {
 /* The translated code of one guest-physical page; lives as long as the Tcg. */
 typedef struct CodePage {
     uint64_t gpa;
-    uint8_t *host;         /* the memory that the blocks were made from */
-    _Atomic uint64_t bits; /* granules that hold code; 0: writes need no check */
+    uint8_t *host;            /* the memory that the blocks were made from */
+    _Atomic uint64_t bits;    /* granules that hold code */
+    _Atomic uint32_t readers; /* CPUs that translate from it; 0 and no bits: writes need no check */
     Block *blocks;
     struct CodePage *next;
 } CodePage;
@@ -61,12 +63,25 @@ typedef struct {
     _Atomic uint8_t flags;       /* PAGE_* */
 } PhysPage;
 
+/*
+ * Which CPUs run guest code now. One that needs the others to stand still (their TLBs and the code
+ * they run are then its own to change) asks them to come to a safe point, between two blocks.
+ */
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned running;        /* CPUs inside cpu_run(), not counting who waits below */
+    _Atomic unsigned wanted; /* CPUs that want to be alone, or are */
+    Cpu *owner;              /* who is alone */
+} World;
+
 struct Tcg {
     TcgConfig config;
     TcgBus bus;
     const HostBackend *host;
     void *host_data; /* the back end's */
     pthread_mutex_t lock;
+    World world;
 
     PhysPage *_Atomic leaves[PHYS_LEAVES];
     PhysPage beyond; /* stands for every page above PHYS_BITS */
@@ -115,6 +130,12 @@ typedef struct {
     bool local; /* code of a page that is not global was found under it */
 } JumpKey;
 
+/* Code pages that this CPU wrote to since the last safe point. */
+typedef struct {
+    PhysPage *page;
+    uint64_t first, last; /* bytes, guest-physical */
+} CodeStore;
+
 typedef struct CpuCore {
     FetchEntry fetch[FETCH_ENTRIES];
     SlowEntry slow[SLOW_ENTRIES];
@@ -129,6 +150,10 @@ typedef struct CpuCore {
     uint64_t last_key; /* the newest number given out */
     uint64_t key_base; /* of cpu->jump_key: linear address - pc */
     uint32_t key_mode;
+
+    CodePage *guards[2]; /* pages that are being translated */
+    CodeStore stores[CODE_STORES];
+    unsigned n_stores; /* more than CODE_STORES: some were not noted */
 
     bool want_alone;    /* the next block is one instruction, which changes code */
     bool running_alone; /* it is running: its stores do not undo it */
@@ -155,22 +180,43 @@ static inline bool page_has_code(PhysPage *page)
 {
     CodePage *code = atomic_load_explicit(&page->code, memory_order_acquire);
 
-    return code && atomic_load_explicit(&code->bits, memory_order_relaxed);
+    return code && (atomic_load_explicit(&code->bits, memory_order_relaxed) ||
+                    atomic_load_explicit(&code->readers, memory_order_relaxed));
 }
 
 /* -- cache.c */
 int code_cache_init(Tcg *tcg, Error **err);
 void code_cache_free(Tcg *tcg);
 CodePage *code_cache_prepare_page(Cpu *cpu, PhysPage *page, uint64_t gpa);
+/*
+ * From now to code_cache_unguard() every store to the page is noticed: either by the CPU that does
+ * it, after the store, or because it happens before this returns.
+ */
+void code_cache_guard(Cpu *cpu, PhysPage *page);
+void code_cache_unguard(Cpu *cpu);
+/* A store to a page with code is about to happen; at the next safe point it is looked at again. */
+void code_cache_note_store(Cpu *cpu, PhysPage *page, uint64_t gpa, size_t len);
+void code_cache_look_again(Cpu *cpu);
+/* Throw all translations away, with the other CPUs standing still. */
+void code_cache_make_room(Cpu *cpu);
 /* True if translated code overlaps [gpa, gpa+len): fast, without the lock, may err to true. */
 bool code_cache_may_hit(PhysPage *page, uint64_t gpa, size_t len);
 /* Forget blocks of bytes in [gpa, gpa+len), which is inside one page; true if there were any. */
 bool code_cache_invalidate(Tcg *tcg, PhysPage *page, uint64_t gpa, size_t len);
-/* The next four want Tcg.lock held. */
+/* The next three want Tcg.lock held. */
 Block *code_cache_find(Tcg *tcg, uint64_t gpa, uint32_t mode);
 Block *code_cache_new_block(Tcg *tcg);
 void code_cache_insert(Tcg *tcg, Block *block, PhysPage *page, PhysPage *page2);
-void code_cache_flush_all(Tcg *tcg);
+
+/* -- world.c: all of them do nothing when there is one CPU */
+void world_init(World *w);
+void world_destroy(World *w);
+void world_enter(Cpu *cpu);
+void world_leave(Cpu *cpu);
+void world_safe_point(Cpu *cpu); /* lets others be alone, if they want */
+/* From the CPU's own thread, inside cpu_run(), with no lock held; not nested. */
+void world_stop(Cpu *cpu);
+void world_go(Cpu *cpu);
 
 /* -- tlb.c */
 void tlb_init(Cpu *cpu);

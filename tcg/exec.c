@@ -159,17 +159,17 @@ static bool wants_attention(Cpu *cpu)
 
     if (unlikely(atomic_load_explicit(&cpu->exit_request, memory_order_relaxed)))
         return true;
-    return unlikely(req) && (req & (CPU_REQ_FLUSH | CPU_REQ_STOP) || cpu->guest->deliverable(cpu));
+    return unlikely(req) &&
+           (req & (CPU_REQ_FLUSH | CPU_REQ_FORGET | CPU_REQ_STOP) || cpu->guest->deliverable(cpu));
 }
 
 static void link_blocks(Cpu *cpu, const Block *from, void *slot, Block *to)
 {
     Tcg *tcg = cpu->tcg;
 
-    if (!may_link(cpu, from, to))
-        return;
     pthread_mutex_lock(&tcg->lock);
-    tcg->host->link(tcg, slot, to);
+    if (may_link(cpu, from, to))
+        tcg->host->link(tcg, slot, to);
     pthread_mutex_unlock(&tcg->lock);
 }
 
@@ -199,6 +199,10 @@ static bool take_core_requests(Cpu *cpu)
         cpu_unrequest(cpu, CPU_REQ_FLUSH);
         tlb_flush(cpu);
     }
+    if (req & CPU_REQ_FORGET) {
+        cpu_unrequest(cpu, CPU_REQ_FORGET);
+        jump_forget_all(cpu);
+    }
     if (req & CPU_REQ_STOP)
         cpu_unrequest(cpu, CPU_REQ_STOP);
     return req & CPU_REQ_STOP;
@@ -208,6 +212,9 @@ static bool take_core_requests(Cpu *cpu)
 static bool attend(Cpu *cpu, RunResult *result)
 {
     atomic_store(&cpu->exit_request, 0);
+    if (unlikely(cpu->core->n_stores))
+        code_cache_look_again(cpu);
+    world_safe_point(cpu);
     if (take_core_requests(cpu)) {
         *result = RUN_STOPPED;
         return true;
@@ -227,6 +234,7 @@ static RunResult run(Cpu *cpu)
     RunResult result;
 
     if (setjmp(cpu->unwind)) {
+        code_cache_unguard(cpu);
         cpu->core->running_alone = false;
         cpu->core->unwound = true;
         cpu->in_code = false;
@@ -246,7 +254,9 @@ RunResult cpu_run(Cpu *cpu)
     RunResult result;
 
     tcg_running_cpu = cpu;
+    world_enter(cpu);
     result = run(cpu);
+    world_leave(cpu);
     tcg_running_cpu = outer;
     return result;
 }

@@ -107,6 +107,10 @@ void jump_remember(Cpu *cpu, Block *block)
 
     cpu->jump_cache[i] = (JumpEntry) { .tag = cpu->pc + cpu->jump_key, .host = block->host };
     cpu->jump_block[i] = block;
+    if (tcg_is_smp(cpu->tcg)) { /* the list is one CPU's */
+        block->n_jump_slots = ARRAY_LEN(block->jump_slots) + 1;
+        return;
+    }
     for (unsigned n = 0; n < MIN(block->n_jump_slots, ARRAY_LEN(block->jump_slots)); n++)
         if (block->jump_slots[n] == i)
             return;

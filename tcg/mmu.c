@@ -25,8 +25,11 @@ static void fill_tlb(Cpu *cpu, uint64_t va_page, unsigned mmu, const PageMap *ma
     if (!map->write || page_has_code(page) ||
         (page->flags & (PAGE_WRITABLE | PAGE_LOG_DIRTY)) != PAGE_WRITABLE)
         return;
-    if (!(page->flags & PAGE_WRITE_TLB))
+    if (!(page->flags & PAGE_WRITE_TLB)) {
         atomic_fetch_or(&page->flags, PAGE_WRITE_TLB);
+        if (page_has_code(page)) /* another CPU has just begun to translate from it */
+            return;
+    }
     tlb_set(cpu, mmu, true, va_page, page->host, map->global);
 }
 
@@ -69,10 +72,13 @@ static bool crosses(uint64_t va, size_t size)
  */
 void mmu_code_written(Cpu *cpu, PhysPage *page, uint64_t gpa, size_t len)
 {
-    if (!code_cache_may_hit(page, gpa, len) || !code_cache_invalidate(cpu->tcg, page, gpa, len))
+    bool hit =
+        code_cache_may_hit(page, gpa, len) && code_cache_invalidate(cpu->tcg, page, gpa, len);
+
+    if (!hit || !cpu->in_code || cpu->core->running_alone) {
+        code_cache_note_store(cpu, page, gpa, len);
         return;
-    if (!cpu->in_code || cpu->core->running_alone)
-        return;
+    }
     cpu_restore_state(cpu);
     cpu->core->want_alone = true;
     cpu_unwind(cpu);
@@ -131,10 +137,13 @@ static void st_place(Cpu *cpu, Place at, uint64_t value, unsigned size)
 {
     uint8_t *p = store_ptr(cpu, at, size);
 
-    if (likely(p != NULL))
+    if (likely(p != NULL)) {
         host_st(p, value, size);
-    else
-        phys_io_write(cpu->tcg, at.gpa, value, size);
+        return;
+    }
+    if (unlikely(cpu->core->n_stores)) /* this may tell another CPU to run what was written */
+        code_cache_look_again(cpu);
+    phys_io_write(cpu->tcg, at.gpa, value, size);
 }
 
 /* -- accesses of 1..8 bytes; a crossing one finds both places before it touches either */

@@ -49,6 +49,7 @@ Tcg *tcg_new(const TcgConfig *config, const TcgBus *bus, Error **err)
     tcg->bus = *bus;
     tcg->map_generation = 1;
     pthread_mutex_init(&tcg->lock, NULL);
+    world_init(&tcg->world);
     if (init(tcg, err) < 0) {
         tcg_free(tcg);
         return NULL;
@@ -67,6 +68,7 @@ void tcg_free(Tcg *tcg)
     code_cache_free(tcg);
     phys_free(tcg);
     pthread_mutex_destroy(&tcg->lock);
+    world_destroy(&tcg->world);
     free(tcg);
 }
 
@@ -78,6 +80,16 @@ const TcgBus *tcg_bus(const Tcg *tcg)
 unsigned tcg_log_mask(const Tcg *tcg)
 {
     return tcg->config.log_mask;
+}
+
+const TcgConfig *tcg_config(const Tcg *tcg)
+{
+    return &tcg->config;
+}
+
+bool tcg_is_smp(const Tcg *tcg)
+{
+    return tcg->n_cpus > 1;
 }
 
 /* -- CPUs */

@@ -56,8 +56,9 @@ typedef struct {
     const char *backend; /* "x86_64", "interp", or NULL: the best for this host */
     size_t cache_size;   /* bytes of host code; 0: default */
     unsigned log_mask;
-    unsigned max_insns; /* a block; 0: default. 1: single instructions, for tests */
-    bool verify;        /* check the IR of every block, for tests: abort() on a mistake */
+    unsigned max_insns;      /* a block; 0: default. 1: single instructions, for tests */
+    unsigned cores, threads; /* a socket, a core: what the CPUs say of themselves; 0: 1 */
+    bool verify;             /* check the IR of every block, for tests: abort() on a mistake */
 } TcgConfig;
 
 Tcg *tcg_new(const TcgConfig *config, const TcgBus *bus, Error **err);
@@ -66,6 +67,9 @@ void tcg_free(Tcg *tcg);
 /* For guest code: the machine around, and which TCG_LOG_* somebody wants. */
 const TcgBus *tcg_bus(const Tcg *tcg);
 unsigned tcg_log_mask(const Tcg *tcg);
+const TcgConfig *tcg_config(const Tcg *tcg);
+/* More than one CPU may run at the same time. */
+bool tcg_is_smp(const Tcg *tcg);
 
 Cpu *tcg_cpu_new(Tcg *tcg, const GuestArch *guest, const char *model, unsigned index, Error **err);
 void tcg_cpu_free(Cpu *cpu);
@@ -79,8 +83,9 @@ enum {
     CPU_REQ_SIPI = 8,
     CPU_REQ_RESET = 16,
     CPU_REQ_SMI = 32,
-    CPU_REQ_STOP = 64,   /* leave cpu_run() */
-    CPU_REQ_FLUSH = 128, /* the memory map or the code cache changed */
+    CPU_REQ_STOP = 64,    /* leave cpu_run() */
+    CPU_REQ_FLUSH = 128,  /* the memory map changed */
+    CPU_REQ_FORGET = 256, /* translated code was thrown away */
 };
 void cpu_request(Cpu *cpu, uint32_t req);   /* any thread */
 void cpu_unrequest(Cpu *cpu, uint32_t req); /* any thread; for CPU_REQ_INTR */

@@ -47,6 +47,8 @@ const uint8_t *code_next_page(CodeWindow *code, bool first_insn)
     const FetchEntry *e = fetch_page(code->cpu, core->window_la + PAGE_SIZE, core->window_mmu);
     core->window_gpa2 = e->gpa;
     code->next = e->page->host;
+    if (code->next && e->page->code != core->guards[0])
+        code_cache_guard(code->cpu, e->page);
     if (!code->next)
         code->next = fetch_from_device(code->cpu, core->bounce[1], e->gpa, 0);
     return code->next;
@@ -123,23 +125,18 @@ static unsigned max_insns_of(const Tcg *tcg, uint32_t mode, bool transient)
     return tcg->config.max_insns ? tcg->config.max_insns : DEFAULT_MAX_INSNS;
 }
 
+/* NULL: there is no room. */
 static Block *compile(Cpu *cpu, uint64_t gpa, uint32_t mode)
 {
     Tcg *tcg = cpu->tcg;
     IrBlock *ir = &cpu->core->ir;
+    Block *b = code_cache_new_block(tcg);
 
-    for (int attempt = 0; attempt < 2; attempt++) {
-        Block *b = code_cache_new_block(tcg);
-
-        *b = (Block) { .gpa = gpa, .gpa2 = UINT64_MAX, .mode = mode, .n_insns = ir->n_insns };
-        b->len = MAX(ir->end - ir->start, 1u);
-        if (ir->end > PAGE_SIZE)
-            b->gpa2 = cpu->core->window_gpa2;
-        if (tcg->host->compile(tcg, cpu, ir, b))
-            return b;
-        code_cache_flush_all(tcg);
-    }
-    abort(); /* one block does not fit into an empty cache: code_cache_init() prevents that */
+    *b = (Block) { .gpa = gpa, .gpa2 = UINT64_MAX, .mode = mode, .n_insns = ir->n_insns };
+    b->len = MAX(ir->end - ir->start, 1u);
+    if (ir->end > PAGE_SIZE)
+        b->gpa2 = cpu->core->window_gpa2;
+    return tcg->host->compile(tcg, cpu, ir, b) ? b : NULL;
 }
 
 /* Code from devices, and an instruction whose halves share one physical page, are not kept. */
@@ -148,23 +145,29 @@ static bool is_transient(const Cpu *cpu, const Block *b)
     return cpu->core->window_transient || b->gpa2 == (b->gpa & ~(uint64_t)PAGE_MASK);
 }
 
-/* NULL: the bytes may have changed while they were translated. */
+/* NULL: the bytes may have changed while they were translated, or there was no room. */
 static Block *publish(Cpu *cpu, const FetchEntry *e, uint64_t gpa, uint32_t mode,
                       uint32_t generation)
 {
     Tcg *tcg = cpu->tcg;
     Block *b = NULL;
+    bool full = false;
 
     pthread_mutex_lock(&tcg->lock);
     if (atomic_load(&tcg->code_generation) == generation) {
         b = compile(cpu, gpa, mode);
-        if (is_transient(cpu, b))
+        if (!b)
+            full = true; /* a block always fits into an empty cache: SMALLEST_CACHE */
+        else if (is_transient(cpu, b))
             b->dead = true; /* nobody links or remembers it */
         else
             code_cache_insert(tcg, b, e->page,
                               b->gpa2 == UINT64_MAX ? NULL : phys_page_if_known(tcg, b->gpa2));
     }
     pthread_mutex_unlock(&tcg->lock);
+    code_cache_unguard(cpu);
+    if (full)
+        code_cache_make_room(cpu);
     return b;
 }
 
@@ -175,6 +178,8 @@ Block *translate_block(Cpu *cpu, uint64_t la, unsigned mmu, uint32_t mode)
 
     while (!b) {
         const FetchEntry e = *fetch_page(cpu, la, mmu);
+        if (e.page->host)
+            code_cache_guard(cpu, e.page);
         uint32_t generation = atomic_load(&cpu->tcg->code_generation);
         CodeWindow code = {
             .cpu = cpu, .page = e.page->host, .start = la & PAGE_MASK, .pc = cpu->pc

@@ -729,6 +729,7 @@ static void set_state(Machine *m, uint64_t seed, uint32_t cut)
         memcpy(m->ram + i, &(uint64_t) { random_u64(&r) }, 8);
     m->mmio_answer = random_u64(&r);
     tcg_invalidate(m->tcg, CODE, 0x1000);
+    tlb_flush(cpu); /* what faults depends on the seed */
 }
 
 static Machine *start(const char *backend)

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "base/math.h"
 #include "tcg/guest/x86/system.h"
 
 enum { EAX, EBX, ECX, EDX };
@@ -35,23 +36,42 @@ uint32_t x86_signature(const X86Model *m)
            m->stepping;
 }
 
+/* How many of the low bits of an APIC ID number `n` things. */
+static unsigned id_bits(unsigned n)
+{
+    return n > 1 ? 32 - (unsigned)__builtin_clz(n - 1) : 0;
+}
+
+static unsigned threads_of(X86Cpu *x)
+{
+    return MAX(tcg_config(x->c.tcg)->threads, 1u);
+}
+
+static unsigned cores_of(X86Cpu *x)
+{
+    return MAX(tcg_config(x->c.tcg)->cores, 1u);
+}
+
 static void feature_leaf(X86Cpu *x, uint32_t out[4])
 {
     const X86Model *m = &x->model;
     bool clflush = m->feat_1_edx & 1 << 19;
     const uint64_t apic_on = 1 << 11;
+    unsigned package = cores_of(x) * threads_of(x);
 
     out[EAX] = x86_signature(m);
-    out[EBX] = x->c.index << 24 | 1 << 16 | (clflush ? 8 << 8 : 0);
+    out[EBX] = x->c.index << 24 | package << 16 | (clflush ? 8 << 8 : 0);
     out[ECX] = m->feat_1_ecx | (x->cr4 & CR4_OSXSAVE ? 1 << 27 : 0);
-    out[EDX] = m->feat_1_edx;
+    out[EDX] = m->feat_1_edx | (package > 1 ? 1 << 28 : 0);
     if ((out[EDX] & 1 << 9) && !(x86_rdmsr(x, 0x1b) & apic_on))
         out[EDX] &= ~(1u << 9);
 }
 
 /* Deterministic cache parameters: 32 KiB L1 data and code, 1 MiB L2, 64-byte lines. */
-static void cache_leaf(uint32_t sub, uint32_t out[4])
+static void cache_leaf(X86Cpu *x, uint32_t sub, uint32_t out[4])
 {
+    unsigned core_ids = (1u << id_bits(cores_of(x))) - 1,
+             thread_ids = (1u << id_bits(threads_of(x))) - 1;
     static const uint32_t rows[][3] = {
         { 1 | 1 << 5 | 1 << 8, 7u << 22 | 63, 63 },
         { 2 | 1 << 5 | 1 << 8, 7u << 22 | 63, 63 },
@@ -60,6 +80,21 @@ static void cache_leaf(uint32_t sub, uint32_t out[4])
 
     if (sub < ARRAY_LEN(rows))
         memcpy(out, rows[sub], sizeof(rows[sub]));
+    if (out[EAX])
+        out[EAX] |= core_ids << 26 | thread_ids << 14;
+}
+
+/* Level 0 are the threads of a core, level 1 all those of a package. */
+static void topology_leaf(X86Cpu *x, uint32_t sub, uint32_t out[4])
+{
+    unsigned thread_bits = id_bits(threads_of(x));
+
+    out[ECX] = (sub & 0xff) | (sub < 2 ? (sub + 1) << 8 : 0);
+    out[EDX] = x->c.index;
+    if (sub < 2) {
+        out[EAX] = sub == 0 ? thread_bits : thread_bits + id_bits(cores_of(x));
+        out[EBX] = sub == 0 ? threads_of(x) : threads_of(x) * cores_of(x);
+    }
 }
 
 static void xsave_leaf(X86Cpu *x, uint32_t sub, uint32_t out[4])
@@ -85,7 +120,7 @@ static void basic_leaf(X86Cpu *x, uint32_t leaf, uint32_t sub, uint32_t out[4])
         out[EAX] = 1;
         out[EDX] = 0x2c307d;
         break;
-    case 4: cache_leaf(sub, out); break;
+    case 4: cache_leaf(x, sub, out); break;
     case 6: out[EAX] = 1 << 2; break; /* the APIC timer does not stop */
     case 7:
         if (sub == 0) {
@@ -94,11 +129,7 @@ static void basic_leaf(X86Cpu *x, uint32_t leaf, uint32_t sub, uint32_t out[4])
             out[EDX] = m->feat_7_edx;
         }
         break;
-    case 0xb: /* one thread a package */
-        out[ECX] = (sub & 0xff) | (sub < 2 ? (sub + 1) << 8 : 0);
-        out[EBX] = sub < 2 ? 1 : 0;
-        out[EDX] = x->c.index;
-        break;
+    case 0xb: topology_leaf(x, sub, out); break;
     case 0xd: xsave_leaf(x, sub, out); break;
     default: break;
     }
@@ -133,7 +164,10 @@ static void extended_leaf(X86Cpu *x, uint32_t leaf, uint32_t out[4])
         out[ECX] = 0x02008140;
         break;
     case 0x80000007: out[EDX] = 1 << 8; break; /* the TSC has one rate and never stops */
-    case 0x80000008: out[EAX] = m->phys_bits | 48 << 8; break;
+    case 0x80000008:
+        out[EAX] = m->phys_bits | 48 << 8;
+        out[ECX] = cores_of(x) * threads_of(x) - 1;
+        break;
     default: break;
     }
 }

@@ -107,6 +107,15 @@ const Command commands[] = {
       "The new image is as large as the part that is copied, after seek blocks of zeros. conv is a "
       "list of: notrunc, write into the image that exists; noerror, what cannot be read is taken "
       "as zeros; fsync or fdatasync, which are always done." },
+    { "fetch", cmd_fetch,
+      "[--object objectdef] [--image-opts] [-f fmt] [-O output_fmt] [-o options] [-c] [-p] [-q] "
+      "[--expect checksum | --sums list [--signature file] [--keyring file | --key key]] "
+      "[--limit-rate rate] [--connections number] URL [filename]",
+      "download an image, verify it and convert it",
+      "The file appears under its name when it is whole and its checksum is right; until then its "
+      "bytes are in filename.part, and the same command goes on after whatever interrupted it. "
+      "Without -O it stays as it is on the server; else the image in it (which may be compressed, "
+      "and may name no other files) is converted. The checksum of the file that came is printed." },
     { "info", cmd_info,
       "[--object objectdef] [--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] "
       "[-t cache] [--children] [--limits] filename",
@@ -180,6 +189,19 @@ static const OptionHelp option_help[] = {
     { NULL, "--object", " objectdef", "make an object, as secret,id=NAME,data=PASSWORD" },
     { NULL, "--image-opts", "", "the image is described by options, as driver=qcow2,file=NAME" },
     { NULL, "--target-image-opts", "", "the same for the image that is written (with -n)" },
+    { "fetch", "--expect", " checksum",
+      "what the file must be: sha256:HEX (or sha512, sha384, sha224)" },
+    { "fetch", "--sums", " list", "file or URL of a list of checksums that has the file's name" },
+    { "fetch", "--signature", " file",
+      "file or URL of the list's signature; without it, the list has it inside" },
+    { "fetch", "--keyring", " file", "OpenPGP keys to accept (gpgv checks them)" },
+    { "fetch", "--key", " key", "minisign or signify key to accept, or a file with it" },
+    { "fetch", "--limit-rate", " rate", "bytes a second at most; the suffixes are those of sizes" },
+    { "fetch", "--connections", " number", "to the server, at a time (default: 4)" },
+    { "fetch", "-O", " output_fmt",
+      "format of the image that is made (default: the file stays as it is)" },
+    { "fetch", "-c", "", "compress the data (with -O)" },
+    { "fetch", "-f", " fmt", "format of the image that is fetched; without it, it is guessed" },
     { NULL, "--target-is-zero", "", "the target reads as zeros: do not write zeros (with -n)" },
     { "compare", "-f", " fmt", "format of the first image" },
     { "compare", "-F", " fmt", "format of the second image" },

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/math.h"
+#include "block/remote.h"
 
 enum { RETRY_AFTER_MAX = 86400 };
 

@@ -81,16 +81,10 @@ bool looks_like_page(const Answer *a, const void *start, size_t len);
 /* "scheme://host:port" of two URLs are the same; user and password do not count. */
 bool url_same_server(const char *a, const char *b);
 
-/* Without user and password; the caller frees it. */
-char *url_without_secrets(const char *url);
-
 /*
  * Take user and password out of a URL: *clean is the rest, with blanks made valid; *user and
  * *password are decoded, NULL if they are not there. False: no memory.
  */
 bool url_split_login(const char *url, char **clean, char **user, char **password);
-
-/* The last part of the path, decoded, without query; the caller frees it. "" if there is none. */
-char *url_file_name(const char *url);
 
 #endif

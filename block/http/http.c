@@ -20,6 +20,7 @@
 #include "block/http/reader.h"
 #include "block/http/download.h"
 #include "block/object.h"
+#include "block/remote.h"
 
 enum {
     DEFAULT_TIMEOUT = 15,
@@ -503,6 +504,16 @@ static uint64_t http_disk_size(Node *node)
 {
     (void)node;
     return UINT64_MAX;
+}
+
+bool remote_version(const Node *node, char version[REMOTE_VERSION])
+{
+    const Http *h = node->state;
+
+    if (node->driver->open != http_open || !identity_is_strong(&h->src.id))
+        return false;
+    snprintf(version, REMOTE_VERSION, "%s %s", h->src.id.etag, h->src.id.modified);
+    return true;
 }
 
 #define HTTP_DRIVER(scheme)                                                                        \

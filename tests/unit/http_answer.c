@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "block/http/answer.h"
-#include "block/node.h"
+#include "block/remote.h"
 
 #define OK206 "HTTP/1.1 206 Partial Content\r\n"
 

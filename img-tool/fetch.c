@@ -1,0 +1,577 @@
+/*
+ * fetch.c - img-tool fetch: download an image, verify it, convert it.
+ *
+ * The bytes go through a ring of buffers: this thread reads them from the source (which reads
+ * ahead on several connections), another one adds them to the checksum and writes them. What is
+ * there from an earlier attempt is only added to the checksum. Nothing gets its final name before
+ * it is whole, verified and on disk.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/math.h"
+#include "block/copy.h"
+#include "block/remote.h"
+#include "img-tool/cmd.h"
+#include "img-tool/fetch.h"
+
+enum { PIECE = 256 << 10, RING = 16 };
+
+#define SYNC_STEP (UINT64_C(256) << 20)
+
+typedef struct Fetch {
+    Common common;
+    const Command *cmd;
+    const char *url, *sums, *expect, *target_format;
+    char *out, *url_in_options;
+    Options *options; /* of the target */
+    Signature signature;
+    bool compressed;
+    uint64_t limit_rate; /* bytes a second; 0: none */
+    uint64_t connections;
+
+    Node *src;
+    Part part;
+    Digest digest;
+    Progress progress;
+} Fetch;
+
+/* ---- the ring ----------------------------------------------------------------------------------
+ */
+
+typedef struct Ring {
+    uint8_t *data[RING];
+    size_t len[RING];
+    uint64_t in, out; /* pieces read, pieces written */
+    uint64_t at;      /* where the next piece is written */
+    uint64_t synced;
+    bool writing; /* off: the pieces come from the part itself */
+    bool ended;
+    int ret;
+    Error *err;
+    Part *part;
+    EVP_MD_CTX *hash;
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+} Ring;
+
+static int write_piece(Ring *r, const uint8_t *data, size_t len)
+{
+    while (len) {
+        ssize_t n = pwrite(r->part->fd, data, len, (off_t)r->at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return error_set(&r->err, n < 0 ? -errno : -EIO, "cannot write '%s': %s", r->part->path,
+                             strerror(n < 0 ? errno : EIO));
+        data += n;
+        len -= (size_t)n;
+        r->at += (uint64_t)n;
+    }
+    if (r->at - r->synced < SYNC_STEP)
+        return 0;
+    r->synced = r->at;
+    return part_sync(r->part, r->at, &r->err);
+}
+
+static void *write_pieces(void *opaque)
+{
+    Ring *r = opaque;
+    int ret = 0;
+
+    pthread_mutex_lock(&r->lock);
+    while (ret == 0) {
+        while (r->out == r->in && !r->ended)
+            pthread_cond_wait(&r->moved, &r->lock);
+        if (r->out == r->in)
+            break;
+        size_t i = r->out % RING;
+        pthread_mutex_unlock(&r->lock);
+        EVP_DigestUpdate(r->hash, r->data[i], r->len[i]);
+        ret = r->writing ? write_piece(r, r->data[i], r->len[i]) : 0;
+        pthread_mutex_lock(&r->lock);
+        r->out++;
+        r->ret = ret;
+        pthread_cond_signal(&r->moved);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+/* A free buffer, or NULL: the writer has failed. */
+static uint8_t *ring_next(Ring *r)
+{
+    pthread_mutex_lock(&r->lock);
+    while (r->in - r->out == RING && r->ret == 0)
+        pthread_cond_wait(&r->moved, &r->lock);
+    uint8_t *data = r->ret == 0 ? r->data[r->in % RING] : NULL;
+    pthread_mutex_unlock(&r->lock);
+    return data;
+}
+
+static void ring_put(Ring *r, size_t len)
+{
+    pthread_mutex_lock(&r->lock);
+    r->len[r->in++ % RING] = len;
+    pthread_cond_signal(&r->moved);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* Not faster than the limit, measured from `start`. */
+static void slow_down(const Fetch *f, uint64_t bytes, const struct timespec *start)
+{
+    struct timespec now;
+
+    if (!f->limit_rate)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double spent =
+        (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+    double wait = (double)bytes / (double)f->limit_rate - spent;
+    if (wait > 0)
+        nanosleep(&(struct timespec) { (time_t)wait, (long)((wait - (double)(time_t)wait) * 1e9) },
+                  NULL);
+}
+
+static int read_part(const Part *p, uint8_t *data, size_t len, uint64_t off)
+{
+    while (len) {
+        ssize_t n = pread(p->fd, data, len, (off_t)off);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        data += n;
+        len -= (size_t)n;
+        off += (uint64_t)n;
+    }
+    return 0;
+}
+
+/* Fill the ring with [off, end) of the source, or (not writing) of the part. */
+static int fill(Fetch *f, Ring *r, uint64_t off, uint64_t end, Error **err)
+{
+    struct timespec start;
+    uint64_t begin = off;
+
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    while (off < end) {
+        size_t n = MIN(end - off, (uint64_t)PIECE);
+        uint8_t *data = ring_next(r);
+
+        if (!data)
+            return r->ret;
+        if (progress_cancelled(&f->progress))
+            return error_set(err, -ECANCELED, "interrupted; the same command goes on");
+        int ret = r->writing ? node_pread(f->src, data, n, off) : read_part(r->part, data, n, off);
+        if (ret < 0)
+            return error_set(err, ret, "%s: cannot read at offset %" PRIu64 ": %s",
+                             r->writing ? f->part.url : f->part.path, off, strerror(-ret));
+        ring_put(r, n);
+        off += n;
+        progress_step(&f->progress, n);
+        if (r->writing)
+            slow_down(f, off - begin, &start);
+    }
+    return 0;
+}
+
+static int ring_run(Fetch *f, Ring *r, uint64_t off, uint64_t end, Error **err)
+{
+    pthread_t writer;
+
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->moved, NULL);
+    r->at = r->synced = off;
+    if (pthread_create(&writer, NULL, write_pieces, r) != 0)
+        return error_set(err, -EAGAIN, "cannot start a thread");
+    int ret = fill(f, r, off, end, err);
+    pthread_mutex_lock(&r->lock);
+    r->ended = true;
+    pthread_cond_signal(&r->moved);
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(writer, NULL);
+    pthread_cond_destroy(&r->moved);
+    pthread_mutex_destroy(&r->lock);
+    if (r->ret < 0) {
+        ret = error_set(err, r->ret, "%s", error_message(r->err, r->ret));
+        error_free(r->err);
+    }
+    return ret;
+}
+
+/* Bytes [off, end) into the checksum and, if they come from the source, into the part. */
+static int pass(Fetch *f, EVP_MD_CTX *hash, bool writing, uint64_t off, uint64_t end, Error **err)
+{
+    Ring r = { .part = &f->part, .hash = hash, .writing = writing };
+    AUTO_FREE uint8_t *buffers = buffer_alloc((size_t)RING * PIECE);
+
+    if (off == end)
+        return 0;
+    if (!buffers)
+        return error_set(err, -ENOMEM, "no memory for buffers");
+    for (size_t i = 0; i < RING; i++)
+        r.data[i] = buffers + i * PIECE;
+    return ring_run(f, &r, off, end, err);
+}
+
+/* ---- downloading -------------------------------------------------------------------------------
+ */
+
+/* The first `have` bytes are in the part; get the rest. `got` is the checksum of all. */
+static int download(Fetch *f, uint64_t have, Digest *got, Error **err)
+{
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    int ret = 0;
+
+    *got = f->digest;
+    if (!hash || EVP_DigestInit_ex(hash, digest_algorithm(got), NULL) != 1)
+        ret = error_set(err, -ENOTSUP, "OpenSSL cannot compute %s", got->name);
+    if (ret == 0)
+        ret = pass(f, hash, false, 0, have, err);
+    if (ret == 0)
+        ret = pass(f, hash, true, have, f->part.size, err);
+    if (ret == 0) {
+        digest_hex(hash, got->hex);
+        ret = part_sync(&f->part, f->part.size, err);
+    }
+    EVP_MD_CTX_free(hash);
+    return ret;
+}
+
+static bool wanted(const Fetch *f, const Digest *got)
+{
+    return !*f->digest.hex || strcmp(f->digest.hex, got->hex) == 0;
+}
+
+/* Download and verify. What was there before may be what is wrong: then once more, from scratch. */
+static int download_verified(Fetch *f, uint64_t have, Error **err)
+{
+    Digest got;
+    int ret = download(f, have, &got, err);
+
+    if (ret == 0 && have && !wanted(f, &got)) {
+        complain("warning: %s: what was there from before is not right: it begins anew",
+                 f->part.path);
+        atomic_store(&f->progress.done, 0);
+        ret = part_reset(&f->part, err);
+        if (ret == 0)
+            ret = download(f, 0, &got, err);
+    }
+    if (ret < 0)
+        return ret;
+    if (!wanted(f, &got))
+        return error_set(err, -EBADMSG, "%s: its %s is %s, not %s; '%s' keeps what came",
+                         f->part.url, got.name, got.hex, f->digest.hex, f->part.path);
+    f->digest = got;
+    return 0;
+}
+
+/* ---- what is expected --------------------------------------------------------------------------
+ */
+
+static int digest_from_sums(Fetch *f, Error **err)
+{
+    AUTO_FREE char *text = NULL, *good = NULL, *name = url_file_name(f->url);
+    size_t len;
+    int ret = fetch_text(f->sums, &text, &len, err);
+
+    if (ret < 0)
+        return ret;
+    if (f->signature.file || f->signature.keyring || f->signature.key) {
+        ret = signature_check(&f->signature, text, len, &good, err);
+        if (ret < 0)
+            return error_prefix(err, ret, "%s", f->sums);
+    }
+    ret = name ? digest_find(good ? good : text, name, &f->digest, err) : -ENOMEM;
+    return ret < 0 ? error_prefix(err, ret, "%s", f->sums) : 0;
+}
+
+static int find_digest(Fetch *f, Error **err)
+{
+    snprintf(f->digest.name, sizeof(f->digest.name), "sha256");
+    if (f->expect)
+        return digest_parse(f->expect, &f->digest, err);
+    return f->sums ? digest_from_sums(f, err) : 0;
+}
+
+/* ---- converting --------------------------------------------------------------------------------
+ */
+
+/* Only the content counts: no other format, no options, and it is that format already. */
+static bool needs_convert(const Fetch *f, const Node *image)
+{
+    return !options_empty(f->options) || f->compressed ||
+           strcmp(node_format(image), f->target_format) != 0 || node_file(node_file(image));
+}
+
+static int copy_image(Fetch *f, Node *image, Node *dst, Error **err)
+{
+    const CopyJob job = {
+        .src = image,
+        .dst = dst,
+        .len = node_size(image),
+        .target_is_zero = true,
+        .compressed = f->compressed,
+        .sparse = 4096,
+        .progress = &f->progress,
+    };
+    int ret = copy_run(&job, err);
+
+    if (ret == 0)
+        ret = node_flush(dst);
+    return ret < 0 && err && !*err ? error_set(err, ret, "%s", strerror(-ret)) : ret;
+}
+
+static int convert_to(Fetch *f, Node *image, const char *path, Error **err)
+{
+    AUTO_NODE Node *dst = NULL;
+    Options *created = NULL;
+
+    options_set_u64(f->options, "size", node_size(image));
+    int ret = node_create(path, f->target_format, take(&f->options), 0, &created, err);
+    if (ret < 0)
+        return ret;
+    AUTO_OPTIONS Options *secrets = secret_options(created);
+    options_free(created);
+    ret = node_open(path, f->target_format, take(&secrets),
+                    OPEN_RDWR | OPEN_UNMAP | OPEN_NO_BACKING, &dst, err);
+    return ret < 0 ? ret : copy_image(f, image, dst, err);
+}
+
+/* The part becomes an image of the wanted format, under the final name. */
+static int convert(Fetch *f, Error **err)
+{
+    AUTO_NODE Node *image = NULL;
+    AUTO_FREE char *path = NULL;
+    int ret = node_open(f->part.path, f->common.format, NULL, OPEN_NO_EXTERNAL | OPEN_NO_LOCK,
+                        &image, err);
+
+    if (ret < 0)
+        return ret;
+    if (!needs_convert(f, image))
+        return part_finish(&f->part, f->out, err);
+    if (asprintf(&path, "%s.new", f->out) < 0)
+        return error_set(err, -ENOMEM, "no memory for a name");
+    atomic_fetch_add(&f->progress.total, node_size(image));
+    unlink(path);
+    ret = convert_to(f, image, path, err);
+    if (ret == 0)
+        ret = rename_for_good(path, f->out, err);
+    if (ret < 0)
+        unlink(path);
+    else
+        part_remove(&f->part);
+    return ret;
+}
+
+/* ---- the command -------------------------------------------------------------------------------
+ */
+
+static int open_source(Fetch *f, Error **err)
+{
+    size_t n = strcspn(f->url, ":/");
+    AUTO_FREE char *scheme = strndup(f->url, n);
+    bool url = strncmp(f->url + n, "://", 3) == 0, remote;
+    Options *o = options_new();
+
+    remote = url && (strncmp(scheme, "http", 4) == 0 || strncmp(scheme, "ftp", 3) == 0);
+    if (remote)
+        options_set(o, "cache", "off");
+    if (remote && f->connections)
+        options_set_u64(o, "connections", f->connections);
+    return node_open(f->url, url ? scheme : "file", o, 0, &f->src, err);
+}
+
+/* With --image-opts the URL is one of the options; the rest is for its driver. */
+static int open_source_options(Fetch *f, Error **err)
+{
+    AUTO_OPTIONS Options *o = options_new();
+    int ret = options_parse(o, f->url, "driver", err);
+    const char *url = options_peek(o, "url");
+
+    if (ret == 0 && (!url || !options_has(o, "driver")))
+        ret = error_set(err, -EINVAL, "with --image-opts, 'driver' and 'url' are needed");
+    if (ret < 0)
+        return ret;
+    f->url = f->url_in_options = strdup(url);
+    if (!options_has(o, "cache"))
+        options_set(o, "cache", "off");
+    if (f->connections)
+        options_set_u64(o, "connections", f->connections);
+    return node_open(NULL, NULL, take(&o), 0, &f->src, err);
+}
+
+static int fetch_all(Fetch *f, Error **err)
+{
+    uint64_t have;
+    int ret = f->common.image_opts ? open_source_options(f, err) : open_source(f, err);
+
+    if (ret == 0)
+        ret = find_digest(f, err);
+    if (ret == 0)
+        ret = part_open(&f->part, f->out, f->url, f->src, *f->digest.hex, &have, err);
+    if (ret < 0)
+        return ret;
+    f->progress.total = f->part.size;
+    ret = download_verified(f, have, err);
+    if (ret < 0)
+        return ret;
+    return f->target_format ? convert(f, err) : part_finish(&f->part, f->out, err);
+}
+
+/* Where it goes: a file, a folder, or the name that the URL has. */
+static int choose_out(Fetch *f, const char *out)
+{
+    AUTO_FREE char *name = url_file_name(f->url);
+    struct stat st;
+    bool there = out && stat(out, &st) == 0;
+
+    if (!out || (there && S_ISDIR(st.st_mode))) {
+        if (!name || !*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+            strchr(name, '/'))
+            return usage_error(f->cmd, "the URL has no file name: say where it goes");
+        if (asprintf(&f->out, "%s%s%s", out ? out : "", out ? "/" : "", name) < 0)
+            return 1;
+        there = stat(f->out, &st) == 0;
+    } else {
+        f->out = strdup(out);
+    }
+    if (there && !S_ISREG(st.st_mode)) {
+        complain("'%s' is no regular file", f->out);
+        return 1;
+    }
+    return 0;
+}
+
+static int check_arguments(Fetch *f)
+{
+    if (f->expect && f->sums)
+        return usage_error(f->cmd, "--expect and --sums exclude each other");
+    if (!f->sums && (f->signature.file || f->signature.key || f->signature.keyring))
+        return usage_error(f->cmd, "a signature is that of a list of checksums: --sums is needed");
+    if (f->signature.key && f->signature.keyring)
+        return usage_error(f->cmd, "--key (minisign, signify) and --keyring (OpenPGP) exclude each "
+                                   "other");
+    if (!f->target_format && (f->compressed || !options_empty(f->options)))
+        return usage_error(f->cmd, "-c and -o need -O: without it the file stays as it is");
+    if (f->target_format && !driver_exists(f->target_format)) {
+        complain("unknown file format '%s'", f->target_format);
+        return 1;
+    }
+    if (f->compressed && !driver_supports_compression(f->target_format)) {
+        complain("compression is not supported by the format '%s'", f->target_format);
+        return 1;
+    }
+    return 0;
+}
+
+static int fetch(Fetch *f)
+{
+    Error *err = NULL;
+
+    progress_show(&f->progress, f->common.progress && !f->common.quiet);
+    int ret = fetch_all(f, &err);
+    if (ret < 0)
+        f->progress.cancel = true;
+    progress_hide(&f->progress);
+    if (ret == 0 && !f->common.quiet)
+        printf("%s: %s:%s\n", f->out, f->digest.name, f->digest.hex);
+    part_close(&f->part);
+    return ret < 0 ? fail(err, ret) : 0;
+}
+
+enum {
+    OPT_EXPECT = OPT_COMMAND,
+    OPT_SUMS,
+    OPT_SIGNATURE,
+    OPT_KEYRING,
+    OPT_KEY,
+    OPT_LIMIT_RATE,
+    OPT_CONNECTIONS,
+};
+
+/* 0: done, 1: report as exit code 1, -1: not fetch's own option. */
+static int own_option(Fetch *f, int opt)
+{
+    Error *err = NULL;
+    int ret;
+
+    switch (opt) {
+    case 'O': f->target_format = optarg; return 0;
+    case 'c': f->compressed = true; return 0;
+    case 'o':
+        ret = options_parse(f->options, optarg, NULL, &err);
+        return ret < 0 ? fail(err, ret) : 0;
+    case OPT_EXPECT: f->expect = optarg; return 0;
+    case OPT_SUMS: f->sums = optarg; return 0;
+    case OPT_SIGNATURE: f->signature.file = optarg; return 0;
+    case OPT_KEYRING: f->signature.keyring = optarg; return 0;
+    case OPT_KEY: f->signature.key = optarg; return 0;
+    case OPT_LIMIT_RATE: return parse_size(optarg, "rate", &f->limit_rate) ? 0 : 1;
+    case OPT_CONNECTIONS:
+        return parse_size(optarg, "number of connections", &f->connections) ? 0 : 1;
+    default: return -1;
+    }
+}
+
+static const struct option long_options[] = {
+    COMMON_LONG_OPTIONS,
+    { "target-format", required_argument, NULL, 'O' },
+    { "options", required_argument, NULL, 'o' },
+    { "compress", no_argument, NULL, 'c' },
+    { "expect", required_argument, NULL, OPT_EXPECT },
+    { "sums", required_argument, NULL, OPT_SUMS },
+    { "signature", required_argument, NULL, OPT_SIGNATURE },
+    { "keyring", required_argument, NULL, OPT_KEYRING },
+    { "key", required_argument, NULL, OPT_KEY },
+    { "limit-rate", required_argument, NULL, OPT_LIMIT_RATE },
+    { "connections", required_argument, NULL, OPT_CONNECTIONS },
+    { 0 },
+};
+
+static int prepare(Fetch *f, int argc, char **argv)
+{
+    if (argc - optind < 1 || argc - optind > 2)
+        return usage_error(f->cmd, "a URL and at most one file name are expected");
+    f->url = argv[optind];
+    if (f->common.image_opts && argc - optind < 2)
+        return usage_error(f->cmd, "with --image-opts a file name is needed");
+    int code = check_arguments(f);
+    return code ? code : choose_out(f, argv[optind + 1]);
+}
+
+int cmd_fetch(int argc, char **argv)
+{
+    Fetch f = { .cmd = command_find("fetch"), .part.fd = -1 };
+    int opt, code = -1;
+
+    f.options = options_new();
+    while (code < 0 && (opt = getopt_long(argc, argv, "hf:O:o:cpq", long_options, NULL)) != -1) {
+        int ret = own_option(&f, opt);
+
+        if (ret > 0)
+            code = 1;
+        else if (ret < 0 && common_option(&f.common, f.cmd, opt, &code) > 0)
+            code = usage_error(f.cmd, "unknown option");
+    }
+    if (code < 0)
+        code = prepare(&f, argc, argv);
+    if (code == 0)
+        code = fetch(&f);
+    node_unref(f.src);
+    options_free(f.options);
+    free(f.out);
+    free(f.url_in_options);
+    return code;
+}

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,12 @@
 #include "block/remote.h"
 #include "img-tool/cmd.h"
 #include "img-tool/fetch.h"
+#include "img-tool/part.h"
 
 enum { PIECE = 256 << 10, RING = 16 };
 
+/* How often is noted what is there, and what will survive a crash of the host. */
+#define NOTE_STEP (UINT64_C(1) << 20)
 #define SYNC_STEP (UINT64_C(256) << 20)
 
 typedef struct Fetch {
@@ -39,7 +43,11 @@ typedef struct Fetch {
     uint64_t connections;
 
     Node *src;
-    Part part;
+    uint64_t size;
+    char *shown; /* the URL for messages: without secrets */
+    PartFile part;
+    char *identity; /* what the part is a part of; NULL: that cannot be told */
+    int fd;         /* of the part */
     Digest digest;
     Progress progress;
 } Fetch;
@@ -52,21 +60,38 @@ typedef struct Ring {
     size_t len[RING];
     uint64_t in, out; /* pieces read, pieces written */
     uint64_t at;      /* where the next piece is written */
-    uint64_t synced;
+    uint64_t noted, synced;
     bool writing; /* off: the pieces come from the part itself */
     bool ended;
     int ret;
     Error *err;
-    Part *part;
+    PartFile *part;
+    int fd;
     EVP_MD_CTX *hash;
     pthread_mutex_t lock;
     pthread_cond_t moved;
 } Ring;
 
+/* Tell the journal how far it is, from time to time. */
+static int note_progress(Ring *r, bool now)
+{
+    if (now || r->at - r->synced >= SYNC_STEP) {
+        if (fdatasync(r->fd) < 0)
+            return error_set(&r->err, -errno, "cannot write '%s': %s", r->part->path,
+                             strerror(errno));
+        r->synced = r->noted = r->at;
+        return part_note(r->part, r->at, true, &r->err);
+    }
+    if (r->at - r->noted < NOTE_STEP)
+        return 0;
+    r->noted = r->at;
+    return part_note(r->part, r->at, false, &r->err);
+}
+
 static int write_piece(Ring *r, const uint8_t *data, size_t len)
 {
     while (len) {
-        ssize_t n = pwrite(r->part->fd, data, len, (off_t)r->at);
+        ssize_t n = pwrite(r->fd, data, len, (off_t)r->at);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -77,10 +102,7 @@ static int write_piece(Ring *r, const uint8_t *data, size_t len)
         len -= (size_t)n;
         r->at += (uint64_t)n;
     }
-    if (r->at - r->synced < SYNC_STEP)
-        return 0;
-    r->synced = r->at;
-    return part_sync(r->part, r->at, &r->err);
+    return note_progress(r, false);
 }
 
 static void *write_pieces(void *opaque)
@@ -142,10 +164,10 @@ static void slow_down(const Fetch *f, uint64_t bytes, const struct timespec *sta
                   NULL);
 }
 
-static int read_part(const Part *p, uint8_t *data, size_t len, uint64_t off)
+static int read_part(int fd, uint8_t *data, size_t len, uint64_t off)
 {
     while (len) {
-        ssize_t n = pread(p->fd, data, len, (off_t)off);
+        ssize_t n = pread(fd, data, len, (off_t)off);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -173,10 +195,10 @@ static int fill(Fetch *f, Ring *r, uint64_t off, uint64_t end, Error **err)
             return r->ret;
         if (progress_cancelled(&f->progress))
             return error_set(err, -ECANCELED, "interrupted; the same command goes on");
-        int ret = r->writing ? node_pread(f->src, data, n, off) : read_part(r->part, data, n, off);
+        int ret = r->writing ? node_pread(f->src, data, n, off) : read_part(r->fd, data, n, off);
         if (ret < 0)
             return error_set(err, ret, "%s: cannot read at offset %" PRIu64 ": %s",
-                             r->writing ? f->part.url : f->part.path, off, strerror(-ret));
+                             r->writing ? f->shown : f->part.path, off, strerror(-ret));
         ring_put(r, n);
         off += n;
         progress_step(&f->progress, n);
@@ -192,7 +214,7 @@ static int ring_run(Fetch *f, Ring *r, uint64_t off, uint64_t end, Error **err)
 
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->moved, NULL);
-    r->at = r->synced = off;
+    r->at = r->noted = r->synced = off;
     if (pthread_create(&writer, NULL, write_pieces, r) != 0)
         return error_set(err, -EAGAIN, "cannot start a thread");
     int ret = fill(f, r, off, end, err);
@@ -201,6 +223,8 @@ static int ring_run(Fetch *f, Ring *r, uint64_t off, uint64_t end, Error **err)
     pthread_cond_signal(&r->moved);
     pthread_mutex_unlock(&r->lock);
     pthread_join(writer, NULL);
+    if (r->ret == 0 && r->writing && ret != -ECANCELED)
+        r->ret = note_progress(r, true);
     pthread_cond_destroy(&r->moved);
     pthread_mutex_destroy(&r->lock);
     if (r->ret < 0) {
@@ -213,7 +237,7 @@ static int ring_run(Fetch *f, Ring *r, uint64_t off, uint64_t end, Error **err)
 /* Bytes [off, end) into the checksum and, if they come from the source, into the part. */
 static int pass(Fetch *f, EVP_MD_CTX *hash, bool writing, uint64_t off, uint64_t end, Error **err)
 {
-    Ring r = { .part = &f->part, .hash = hash, .writing = writing };
+    Ring r = { .part = &f->part, .fd = f->fd, .hash = hash, .writing = writing };
     AUTO_FREE uint8_t *buffers = buffer_alloc((size_t)RING * PIECE);
 
     if (off == end)
@@ -240,11 +264,9 @@ static int download(Fetch *f, uint64_t have, Digest *got, Error **err)
     if (ret == 0)
         ret = pass(f, hash, false, 0, have, err);
     if (ret == 0)
-        ret = pass(f, hash, true, have, f->part.size, err);
-    if (ret == 0) {
+        ret = pass(f, hash, true, have, f->size, err);
+    if (ret == 0)
         digest_hex(hash, got->hex);
-        ret = part_sync(&f->part, f->part.size, err);
-    }
     EVP_MD_CTX_free(hash);
     return ret;
 }
@@ -254,9 +276,43 @@ static bool wanted(const Fetch *f, const Digest *got)
     return !*f->digest.hex || strcmp(f->digest.hex, got->hex) == 0;
 }
 
-/* Download and verify. What was there before may be what is wrong: then once more, from scratch. */
-static int download_verified(Fetch *f, uint64_t have, Error **err)
+/* The part, with as many bytes as are good. */
+static int open_part_file(Fetch *f, Error **err)
 {
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = open(f->part.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (f->fd < 0 || ftruncate(f->fd, (off_t)f->part.resume) < 0)
+        return error_set(err, -errno, "cannot write '%s': %s", f->part.path, strerror(errno));
+    return 0;
+}
+
+/* Make the part, or take up the one that an earlier run left. */
+static int begin_part(Fetch *f, Error **err)
+{
+    char version[REMOTE_VERSION] = "";
+    const char *why;
+    int n = 0;
+
+    f->size = node_size(f->src);
+    f->shown = url_without_secrets(f->url);
+    if (remote_version(f->src, version) || *f->digest.hex) /* else any other file could come */
+        n = asprintf(&f->identity, "fetch %s, %" PRIu64 " bytes, %s", f->shown, f->size, version);
+    if (n < 0 || !f->shown)
+        return error_set(err, -ENOMEM, "no memory for a name");
+    int ret = part_begin(&f->part, f->out, f->identity, f->identity, &why, err);
+    if (ret > 0)
+        return error_set(err, -EINVAL, "'%s' is no regular file that could be replaced", f->out);
+    if (ret == 0 && why)
+        complain("warning: %s: %s: it begins anew", f->part.path, why);
+    f->part.resume = MIN(f->part.resume, f->size);
+    return ret < 0 ? ret : open_part_file(f, err);
+}
+
+/* Download and verify. What was there before may be what is wrong: then once more, from scratch. */
+static int download_verified(Fetch *f, Error **err)
+{
+    uint64_t have = f->part.resume;
     Digest got;
     int ret = download(f, have, &got, err);
 
@@ -264,15 +320,17 @@ static int download_verified(Fetch *f, uint64_t have, Error **err)
         complain("warning: %s: what was there from before is not right: it begins anew",
                  f->part.path);
         atomic_store(&f->progress.done, 0);
-        ret = part_reset(&f->part, err);
+        ret = part_restart(&f->part, f->identity, err);
+        if (ret == 0)
+            ret = open_part_file(f, err);
         if (ret == 0)
             ret = download(f, 0, &got, err);
     }
     if (ret < 0)
         return ret;
     if (!wanted(f, &got))
-        return error_set(err, -EBADMSG, "%s: its %s is %s, not %s; '%s' keeps what came",
-                         f->part.url, got.name, got.hex, f->digest.hex, f->part.path);
+        return error_set(err, -EBADMSG, "%s: its %s is %s, not %s; '%s' keeps what came", f->shown,
+                         got.name, got.hex, f->digest.hex, f->part.path);
     f->digest = got;
     return 0;
 }
@@ -349,6 +407,21 @@ static int convert_to(Fetch *f, Node *image, const char *path, Error **err)
     return ret < 0 ? ret : copy_image(f, image, dst, err);
 }
 
+/* The image is on disk: so shall its name be. */
+static int give_name(const char *from, const char *to, Error **err)
+{
+    AUTO_FREE char *copy = strdup(to);
+
+    if (rename(from, to) < 0)
+        return error_set(err, -errno, "cannot rename '%s' to '%s': %s", from, to, strerror(errno));
+    int dir = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int ret = dir < 0 || (fsync(dir) < 0 && errno != EINVAL) ? -errno : 0;
+    if (dir >= 0)
+        close(dir);
+    return ret < 0 ? error_set(err, ret, "cannot flush the folder of '%s': %s", to, strerror(-ret))
+                   : 0;
+}
+
 /* The part becomes an image of the wanted format, under the final name. */
 static int convert(Fetch *f, Error **err)
 {
@@ -360,18 +433,18 @@ static int convert(Fetch *f, Error **err)
     if (ret < 0)
         return ret;
     if (!needs_convert(f, image))
-        return part_finish(&f->part, f->out, err);
-    if (asprintf(&path, "%s.new", f->out) < 0)
+        return part_finish(&f->part, true, err);
+    if (asprintf(&path, "%s.image", f->part.path) < 0)
         return error_set(err, -ENOMEM, "no memory for a name");
     atomic_fetch_add(&f->progress.total, node_size(image));
     unlink(path);
     ret = convert_to(f, image, path, err);
     if (ret == 0)
-        ret = rename_for_good(path, f->out, err);
+        ret = give_name(path, f->part.name, err);
     if (ret < 0)
         unlink(path);
     else
-        part_remove(&f->part);
+        part_drop(&f->part);
     return ret;
 }
 
@@ -414,20 +487,19 @@ static int open_source_options(Fetch *f, Error **err)
 
 static int fetch_all(Fetch *f, Error **err)
 {
-    uint64_t have;
     int ret = f->common.image_opts ? open_source_options(f, err) : open_source(f, err);
 
     if (ret == 0)
         ret = find_digest(f, err);
     if (ret == 0)
-        ret = part_open(&f->part, f->out, f->url, f->src, *f->digest.hex, &have, err);
+        ret = begin_part(f, err);
     if (ret < 0)
         return ret;
-    f->progress.total = f->part.size;
-    ret = download_verified(f, have, err);
+    f->progress.total = f->size;
+    ret = download_verified(f, err);
     if (ret < 0)
         return ret;
-    return f->target_format ? convert(f, err) : part_finish(&f->part, f->out, err);
+    return f->target_format ? convert(f, err) : part_finish(&f->part, true, err);
 }
 
 /* Where it goes: a file, a folder, or the name that the URL has. */
@@ -487,7 +559,6 @@ static int fetch(Fetch *f)
     progress_hide(&f->progress);
     if (ret == 0 && !f->common.quiet)
         printf("%s: %s:%s\n", f->out, f->digest.name, f->digest.hex);
-    part_close(&f->part);
     return ret < 0 ? fail(err, ret) : 0;
 }
 
@@ -553,7 +624,7 @@ static int prepare(Fetch *f, int argc, char **argv)
 
 int cmd_fetch(int argc, char **argv)
 {
-    Fetch f = { .cmd = command_find("fetch"), .part.fd = -1 };
+    Fetch f = { .cmd = command_find("fetch"), .fd = -1 };
     int opt, code = -1;
 
     f.options = options_new();
@@ -570,7 +641,12 @@ int cmd_fetch(int argc, char **argv)
     if (code == 0)
         code = fetch(&f);
     node_unref(f.src);
+    part_free(&f.part);
+    if (f.fd >= 0)
+        close(f.fd);
     options_free(f.options);
+    free(f.identity);
+    free(f.shown);
     free(f.out);
     free(f.url_in_options);
     return code;

@@ -1,5 +1,5 @@
 /*
- * fetch.h - the parts of img-tool fetch: what is expected, and the file on its way.
+ * fetch.h - the parts of img-tool fetch: what the file must be, and who says so.
  */
 #ifndef IMG_TOOL_FETCH_H
 #define IMG_TOOL_FETCH_H
@@ -46,41 +46,5 @@ int signature_check(const Signature *s, const char *text, size_t len, char **sig
 
 /* A whole small file, by name or URL; a 0 byte follows. */
 int fetch_text(const char *name, char **text, size_t *len, Error **err);
-
-/* ---- fetch-part.c: the file on its way ---------------------------------------------------------
- */
-
-/*
- * OUT.part holds the first bytes, OUT.part.state says of what. Both survive whatever happens to
- * the program; after a crash of the host, what is not known to be on disk is fetched again.
- */
-typedef struct Part {
-    char *path, *state_path;
-    char *url;
-    char version[512]; /* empty: the server says none */
-    char boot[64];     /* which run of the host wrote it */
-    uint64_t size, stable;
-    int fd; /* -1: not open */
-} Part;
-
-/* Open or make it, alone. *have: so many bytes can be kept. `trust_size`: without a version, too.
- */
-int part_open(Part *p, const char *out, const char *url, Node *src, bool trust_size, uint64_t *have,
-              Error **err);
-/* All bytes up to `have` are on disk now. */
-int part_sync(Part *p, uint64_t have, Error **err);
-/* Begin anew. */
-int part_reset(Part *p, Error **err);
-/* It is whole: give it its name, replacing what is there. */
-int part_finish(Part *p, const char *out, Error **err);
-/* Drop both files. */
-void part_remove(Part *p);
-void part_close(Part *p);
-
-/* Make `from` (whole, written down) become `to`, for good. */
-int rename_for_good(const char *from, const char *to, Error **err);
-
-/* What a state file says: false if it is none. */
-bool part_parse(const char *text, Part *out);
 
 #endif

@@ -10,7 +10,7 @@ head -c 5000003 /dev/urandom >www/a.img
 sum=$(sha256sum www/a.img | cut -d ' ' -f 1)
 sum512=$(sha512sum www/a.img | cut -d ' ' -f 1)
 url=$HTTP/ok/a.img
-whole() { cmp "${1:-a.img}" "www/${2:-a.img}" && [ ! -e "${1:-a.img}.part" ] && [ ! -e "${1:-a.img}.part.state" ]; }
+whole() { cmp "${1:-a.img}" "www/${2:-a.img}" && [ ! -e "${1:-a.img}.part" ] && [ ! -e "${1:-a.img}.part.journal" ]; }
 
 same "the checksum is printed" "$(fetch "$url")" "a.img: sha256:$sum"
 is "the file is there, and nothing else" whole
@@ -183,14 +183,12 @@ is "SIGTERM ends it with a sentence" grep -q "interrupted" term.err
 printf 'x' | dd of=term.img.part bs=1 seek=100 conv=notrunc status=none
 is "a damaged part is noticed by the checksum" fetch -q --expect "$(sha256sum <www/slow.img | cut -c 1-64)" "$HTTP/ok/slow.img" term.img
 is "and fetched again" whole term.img slow.img
-sed -i 's/^boot .*/boot before-a-crash/; s/^stable .*/stable 1000/' term.img.part.state 2>/dev/null
-
 "$IMG_TOOL" fetch -q --limit-rate 2M "$HTTP/ok/slow.img" crash.img 2>/dev/null &
 pid=$!
 sleep 1
 kill -9 $pid
 wait $pid 2>/dev/null
-sed -i 's/^boot .*/boot before-a-crash/' crash.img.part.state
+sed -i '2s/.*/another-run-of-the-host/' crash.img.part.journal
 head -c 300000 /dev/zero | dd of=crash.img.part bs=1000 seek=100 conv=notrunc status=none
 is "after a crash of the host only what was on disk counts" fetch -q "$HTTP/ok/slow.img" crash.img
 is "the rest comes again" whole crash.img slow.img
@@ -205,10 +203,9 @@ head -c 8M /dev/urandom >www/slow.img
 touch -d 2021-01-01 www/slow.img
 is "a file that changed meanwhile begins anew" fetch -q "$HTTP/ok/slow.img" changed.img
 is "and is the new one" whole changed.img slow.img
-echo garbage >x.img.part.state
 echo garbage >x.img.part
-is "a state that is none" fetch -q "$url" x.img
-is "is ignored" whole x.img
+refused "somebody else's file of that name" "in the way" fetch "$url" x.img
+same "is left alone" "$(cat x.img.part)" garbage
 ln -s /etc/passwd link.img.part
 refused "a part that is a link" "link.img.part" fetch "$url" link.img
 done_testing

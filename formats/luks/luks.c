@@ -243,6 +243,8 @@ static int luks_create(const char *filename, Options *options, Error **err)
     int ret = take_plan(options, &p, err);
 
     if (ret == 0)
+        ret = luks_params_check(&p.luks, err);
+    if (ret == 0)
         ret = node_create_file(filename, &file, err);
     l.file = file;
     if (ret == 0)
@@ -254,6 +256,21 @@ static int luks_create(const char *filename, Options *options, Error **err)
     return ret;
 }
 
+static int luks_measure(Options *options, Node *src, MeasureInfo *info, Error **err)
+{
+    Plan p = { 0 };
+
+    if (src)
+        options_set_u64(options, "size", node_size(src));
+    int ret = take_plan(options, &p, err);
+    luks_params_free(&p.luks);
+    if (ret < 0)
+        return ret;
+    info->required = luks_header_bytes(&p.luks.spec) + (p.detached ? 0 : p.size);
+    info->fully_allocated = info->required;
+    return 0;
+}
+
 const BlockDriver luks_driver = {
     .name = "luks",
     .state_size = sizeof(LuksDisk),
@@ -263,6 +280,7 @@ const BlockDriver luks_driver = {
     .open = luks_open,
     .close = luks_close,
     .create = luks_create,
+    .measure = luks_measure,
     .extent = luks_extent,
     .seal = luks_seal,
     .unseal = luks_unseal,

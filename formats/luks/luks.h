@@ -106,6 +106,9 @@ typedef struct LuksParams {
 int luks_take_params(Options *o, LuksParams *p, Error **err);
 void luks_params_free(LuksParams *p);
 
+/* Does the secret that it needs exist? */
+int luks_params_check(const LuksParams *p, Error **err);
+
 /* Make a new volume: a key, and slot 0 for the secret. l->file and l->base are set. */
 int luks_make(Luks *l, const LuksParams *p, bool detached, Error **err);
 

@@ -6,6 +6,7 @@
 #include <openssl/rand.h>
 #include <string.h>
 
+#include "block/object.h"
 #include "formats/luks/luks.h"
 
 enum { DEFAULT_ITER_TIME_MS = 2000 };
@@ -36,13 +37,24 @@ int luks_take_params(Options *o, LuksParams *p, Error **err)
     p->spec.ivgen = (IvGen)ivgen;
     p->spec.ivgen_hash = (Hash)ivgen_hash;
     p->hash = (Hash)hash;
+    if (p->iter_time_ms == 0)
+        return error_set(err, -EINVAL, "option 'iter-time' is 0, not at least 1 ms");
+    return spec_check(&p->spec, err);
+}
+
+int luks_params_check(const LuksParams *p, Error **err)
+{
+    size_t len;
+    char *data;
+
     if (!p->secret)
         return error_set(err, -EINVAL,
                          "option 'key-secret' must name the secret with the password (--object "
                          "secret,id=NAME,...)");
-    if (p->iter_time_ms == 0)
-        return error_set(err, -EINVAL, "option 'iter-time' is 0, not at least 1 ms");
-    return spec_check(&p->spec, err);
+    int ret = secret_get(p->secret, &data, &len, err);
+    if (ret == 0)
+        secret_free(data, len);
+    return ret;
 }
 
 void luks_params_free(LuksParams *p)

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/qcow2/crypto.h"
+
 enum { CHECK_MAX_CLUSTERS = 1 << 28, BITMAP_ENTRY = 24, BITMAP_MAX_BYTES = 64 << 20 };
 
 /* ---- findings ------------------------------------------------------------------------------ */
@@ -90,7 +92,10 @@ static void count_fixed(Check *c, uint64_t off, uint64_t bytes, const char *what
 static void count_fixed_tables(Check *c)
 {
     Qcow2 *q = c->q;
+    uint64_t crypto, crypto_len;
 
+    crypto_header(q, &crypto, &crypto_len);
+    count_fixed(c, crypto, crypto_len, "encryption header");
     count_fixed(c, 0, q->cluster, "header");
     count_fixed(c, q->l1_offset, 8 * (uint64_t)q->l1_size, "L1 table");
     count_fixed(c, q->reftable_offset, (uint64_t)q->reftable_clusters << q->cluster_bits,

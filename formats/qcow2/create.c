@@ -7,9 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "formats/qcow2/qcow2.h"
+#include "formats/qcow2/crypto.h"
 
 const OptionDesc qcow2_create_options[] = {
+    { "encryption", "bool (on/off)",
+      "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)", NULL },
+    { "encrypt.format", "str", "Encrypt the image, format choices: 'aes', 'luks'", NULL },
+    { "encrypt.key-secret", "str", "ID of secret providing qcow AES key or LUKS passphrase", NULL },
+    { "encrypt.cipher-alg", "str", "Name of encryption cipher algorithm", NULL },
+    { "encrypt.cipher-mode", "str", "Name of encryption cipher mode", NULL },
+    { "encrypt.ivgen-alg", "str", "Name of IV generator algorithm", NULL },
+    { "encrypt.ivgen-hash-alg", "str", "Name of IV generator hash algorithm", NULL },
+    { "encrypt.hash-alg", "str", "Name of encryption hash algorithm", NULL },
+    { "encrypt.iter-time", "num", "Time to spend in PBKDF in milliseconds", NULL },
     { "cluster_size", "size", "qcow2 cluster size", "65536" },
     { "extended_l2", "bool (on/off)", "Extended L2 tables", "off" },
     { "preallocation", "str", "Preallocation mode (allowed values: off, metadata, falloc, full)",
@@ -36,35 +46,15 @@ typedef struct {
     bool lazy, extended, raw;
     char *backing_file, *backing_format, *data_file;
     char *data_record; /* the data file's name in the header */
+    CryptoPlan crypto;
 } Plan;
 
 /* ---- options ------------------------------------------------------------------------------- */
 
-static int refuse_unsupported(Options *o, Error **err)
-{
-    static const char *const flags[] = { "encryption" };
-    static const char *const texts[] = { "encrypt.format" };
-    int ret = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(flags) && ret == 0; i++) {
-        bool on = false;
-
-        ret = options_take_bool(o, flags[i], &on, err);
-        if (ret == 0 && on)
-            ret = error_set(err, -ENOTSUP, "option '%s' is not supported", flags[i]);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(texts) && ret == 0; i++)
-        if (options_has(o, texts[i]))
-            ret = error_set(err, -ENOTSUP, "option '%s' is not supported", texts[i]);
-    return ret;
-}
-
 static int take_options(Plan *p, Options *o, Error **err)
 {
-    int ret = refuse_unsupported(o, err);
+    int ret = options_take_size(o, "size", &p->size, err);
 
-    if (ret == 0)
-        ret = options_take_size(o, "size", &p->size, err);
     if (ret == 0)
         ret = options_take_size(o, "cluster_size", &p->cluster_size, err);
     if (ret == 0)
@@ -81,6 +71,8 @@ static int take_options(Plan *p, Options *o, Error **err)
         ret = options_take_bool(o, "extended_l2", &p->extended, err);
     if (ret == 0)
         ret = options_take_bool(o, "data_file_raw", &p->raw, err);
+    if (ret == 0)
+        ret = crypto_take_plan(o, &p->crypto, err);
     p->data_file = options_take(o, "data_file");
     p->backing_file = options_take(o, "backing_file");
     p->backing_format = options_take(o, "backing_fmt");
@@ -105,6 +97,12 @@ static int check_shape(const Plan *p, Error **err)
                          "above (use version=v3 or greater)");
     if (p->raw && !p->data_file)
         return error_set(err, -EINVAL, "data-file-raw requires data-file");
+    if (p->raw && p->crypto.method)
+        return error_set(err, -EINVAL, "a raw data file cannot be encrypted");
+    if (v2 && p->crypto.method && p->prealloc != PREALLOC_OFF)
+        return error_set(err, -EINVAL,
+                         "Preallocation of encrypted images is only supported with compatibility "
+                         "level 1.1 and above (use version=v3 or greater)");
     if (p->raw && p->backing_file)
         return error_set(err, -EINVAL,
                          "Backing file and data-file-raw cannot be used at the same time");
@@ -197,14 +195,14 @@ static int write_outline(Node *file, const Plan *p, bool *whole, Error **err)
     };
 
     header_shape(&q);
-    *whole = clusters <= refblock_entries(&q) && clusters <= p->cluster_size;
+    *whole = clusters <= refblock_entries(&q) && clusters <= p->cluster_size && !p->crypto.method;
     if (*whole && l1) {
         image.size = p->size;
         q.l1_offset = 3 * p->cluster_size;
         q.l1_size = (uint32_t)max_l1_entries(&q, p->size);
     } else {
         clusters = 3;
-        *whole = p->size == 0;
+        *whole = p->size == 0 && !p->crypto.method;
     }
     put_be64(table, 2 * p->cluster_size);
     int ret =
@@ -231,8 +229,10 @@ static int complete_image(const char *filename, const Plan *p, bool whole, Error
     int ret =
         node_open(filename, "qcow2", NULL, OPEN_RDWR | OPEN_NO_BACKING | OPEN_NO_FLUSH, &node, err);
 
+    if (ret == 0 && p->crypto.method)
+        ret = crypto_make(node->state, &p->crypto, err);
     if (ret == 0 && !whole)
-        ret = node_resize(node, p->size, PREALLOC_OFF, false, err);
+        ret = qcow2_resize(node, p->size, PREALLOC_OFF, err); /* the backing file shows */
     if (ret == 0 && p->prealloc != PREALLOC_OFF)
         ret = qcow2_preallocate(node, 0, p->size, (Prealloc)p->prealloc, err);
     return ret == 0 ? node_flush(node) : ret;
@@ -273,12 +273,15 @@ int qcow2_create(const char *filename, Options *options, Error **err)
 
     if (ret == 0)
         ret = check_plan(&p, err);
+    if (ret == 0)
+        ret = crypto_plan_check(&p.crypto, err);
     if (p.raw && p.prealloc == PREALLOC_OFF) /* a complete table: nobody need look at it */
         p.prealloc = PREALLOC_METADATA;
     if (ret == 0)
         ret = p.data_file ? create_with_data(filename, &p, err) : create_image(filename, &p, err);
     free(p.data_file);
     free(p.data_record);
+    crypto_plan_free(&p.crypto);
     free(p.backing_file);
     free(p.backing_format);
     return ret;
@@ -299,7 +302,9 @@ int qcow2_shape(Options *options, Qcow2Shape *shape, Error **err)
         .v3 = p.compat >= 2,
         .all_data = p.prealloc == PREALLOC_FALLOC || p.prealloc == PREALLOC_FULL,
         .overlay = p.backing_file != NULL,
+        .crypto = align_up(crypto_plan_bytes(&p.crypto), p.cluster_size),
     };
+    crypto_plan_free(&p.crypto);
     free(p.data_file);
     free(p.backing_file);
     free(p.backing_format);
@@ -351,6 +356,12 @@ int qcow2_make_empty(Node *node, Error **err)
 
 const OptionDesc qcow2_amend_options[] = {
     { "compat", "str", "Compatibility level (v2 [0.10] or v3 [1.1])", NULL },
+    { "encrypt.iter-time", "num", "Time to spend in PBKDF in milliseconds", NULL },
+    { "encrypt.keyslot", "num", "Select a single keyslot to modify explicitly", NULL },
+    { "encrypt.new-secret", "str",
+      "New secret to set in the matching keyslots. Empty string to erase", NULL },
+    { "encrypt.old-secret", "str", "Select all keyslots that match this password", NULL },
+    { "encrypt.state", "str", "Select new state of affected keyslots (active/inactive)", NULL },
     { "lazy_refcounts", "bool (on/off)", "Postpone refcount updates", NULL },
     { NULL, NULL, NULL, NULL },
 };
@@ -359,10 +370,10 @@ int qcow2_amend(Node *node, Options *options, bool force, Progress *progress, Er
 {
     Qcow2 *q = node->state;
     bool lazy = q->compatible & COMPAT_LAZY;
+    AUTO_OPTIONS Options *encrypt = options_take_sub(options, "encrypt");
     int compat = q->version == 2 ? 0 : 2, ret;
 
     (void)progress;
-    (void)force;
     ret = options_take_bool(options, "lazy_refcounts", &lazy, err);
     if (ret == 0)
         ret = options_take_enum(options, "compat", compat_names, &compat, err);
@@ -374,6 +385,9 @@ int qcow2_amend(Node *node, Options *options, bool force, Progress *progress, Er
         return error_set(err, -ENOTSUP, "an image of version 3 cannot become version 2");
     if (lazy && compat < 2)
         return error_set(err, -EINVAL, "lazy refcounts need compat=1.1");
+    ret = crypto_amend(q, encrypt, force, err);
+    if (ret < 0)
+        return ret;
     ret = commit_metadata(q);
     if (ret < 0)
         return ret;

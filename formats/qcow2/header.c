@@ -47,8 +47,7 @@ static int read_geometry(Qcow2 *q, const uint8_t *h, Error **err)
     q->node->size = get_be64(h + 24);
     if (q->node->size > NODE_MAX_SIZE)
         return bad(err, "size", 24, q->node->size, "more than 2^63-1");
-    if (get_be32(h + 32))
-        return bad(err, "crypt_method", 32, get_be32(h + 32), "encrypted images are not supported");
+    q->crypt_method = get_be32(h + 32);
     return 0;
 }
 
@@ -305,6 +304,7 @@ static void fixed_fields(const Qcow2 *q, uint8_t *h)
     put_be32(h + 4, q->version);
     put_be32(h + 20, q->cluster_bits);
     put_be64(h + 24, q->node->size);
+    put_be32(h + 32, q->crypt_method);
     put_be32(h + 36, q->l1_size);
     put_be64(h + 40, q->l1_offset);
     put_be64(h + 48, q->reftable_offset);

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "formats/qcow2/qcow2.h"
+#include "formats/qcow2/crypto.h"
 
 static size_t slot_of(const MetaSet *m, uint64_t key)
 {
@@ -112,8 +112,12 @@ bool meta_hit(const Qcow2 *q, uint64_t off, uint64_t bytes)
 
 int meta_build(Qcow2 *q)
 {
+    uint64_t crypto, crypto_len;
     int ret = meta_add(q, 0, q->cluster);
 
+    crypto_header(q, &crypto, &crypto_len);
+    if (ret == 0 && crypto_len)
+        ret = meta_add(q, crypto, crypto_len);
     if (ret == 0)
         ret = meta_add(q, q->l1_offset, 8 * (uint64_t)q->l1_size);
     if (ret == 0)

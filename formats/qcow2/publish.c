@@ -180,7 +180,7 @@ static int reserve_data(Qcow2 *q, uint64_t off, uint64_t len, Extent *place)
     if (!own)
         ret = alloc_clusters(q, div_round_up(skip + len, q->cluster), &pos);
     place->pos = pos + skip;
-    place->fresh = !own && q->node->file->zero_init && pos >= unused;
+    place->fresh = !own && q->node->file->zero_init && pos >= unused && !q->node->sealed;
     return ret;
 }
 
@@ -453,9 +453,9 @@ int map_preallocate(Qcow2 *q, uint64_t off, uint64_t len, uint64_t *done)
 
         if (entry_has_pos(q, old))
             continue;
-        entry_put(
-            q, slice, k + n,
-            with_space(q, old, place.pos + (n << q->cluster_bits), place.fresh || q->external));
+        entry_put(q, slice, k + n,
+                  with_space(q, old, place.pos + (n << q->cluster_bits),
+                             (place.fresh || q->external) && !q->node->sealed));
     }
     if (ret < 0)
         map_release(q->node, &place);

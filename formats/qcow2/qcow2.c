@@ -11,13 +11,14 @@
  *     resize.c    size, preallocation         options.c   options of an open image
  *     entry.h     one L2 entry
  *     measure.c   how large an image would get
+ *     crypto.c    encryption
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "formats/qcow2/qcow2.h"
+#include "formats/qcow2/crypto.h"
 
 static int qcow2_probe(const uint8_t *buf, size_t len)
 {
@@ -75,6 +76,8 @@ static int qcow2_open(Node *node, Options *options, Error **err)
     if (ret == 0)
         ret = pack_take_level(q, options, err);
     if (ret == 0)
+        ret = crypto_open(q, options, err);
+    if (ret == 0)
         ret = open_tables(q, err);
     if (ret == 0)
         ret = snapshots_open(q, err);
@@ -119,6 +122,7 @@ static void qcow2_close(Node *node)
         log_warning("%s: cannot write reference counts back; 'check -r leaks' gives space back",
                     node_filename(node));
     header_free(q);
+    crypto_close(q);
     snapshots_free(q);
     cache_free(&q->l2_cache);
     cache_free(&q->ref_cache);
@@ -136,6 +140,7 @@ static int qcow2_info(Node *node, ImageInfo *info, Error **err)
     (void)err;
     info->dirty = q->incompatible & INCOMPAT_DIRTY;
     info->corrupt = q->incompatible & INCOMPAT_CORRUPT;
+    info->encrypted = node->sealed;
     return 0;
 }
 
@@ -155,6 +160,8 @@ static json_t *qcow2_format_info(Node *node)
     AUTO_FREE char *name = q->external ? data_file_name(q) : NULL;
     if (name)
         json_object_set_new(data, "data-file", json_string(name));
+    if (node->sealed)
+        json_object_set_new(data, "encrypt", crypto_info(q));
     if (q->external)
         json_object_set_new(data, "data-file-raw", json_boolean(q->raw));
     if (q->version >= 3) {
@@ -189,6 +196,8 @@ const BlockDriver qcow2_driver = {
     .reserve = map_reserve,
     .publish = map_publish,
     .release = map_release,
+    .seal = crypto_seal,
+    .unseal = crypto_unseal,
     .unpack = unpack_cluster,
     .pack = pack_cluster,
     .flush = qcow2_flush,

@@ -37,6 +37,7 @@ enum {
     QCOW2_MAX_SNAPSHOT_TABLE = 64 << 20,
     QCOW2_MAX_SNAPSHOT_EXTRA = 1024,
     QCOW2_MAX_EXTENSIONS = 256,
+    QCOW2_MAX_CRYPTO_BYTES = 64 << 20,
     QCOW2_L2_CACHE_BYTES = 32 << 20,
     QCOW2_REFBLOCK_CACHE_BYTES = 16 << 20,
     QCOW2_L2_SLICE_BYTES = 64 << 10,
@@ -73,6 +74,7 @@ typedef enum { COMPRESSION_ZLIB, COMPRESSION_ZSTD } Compression;
 #define EXT_BACKING_FORMAT UINT32_C(0xe2792aca)
 #define EXT_FEATURE_NAMES  UINT32_C(0x6803f857)
 #define EXT_BITMAPS        UINT32_C(0x23852875)
+#define EXT_CRYPTO         UINT32_C(0x0537be77)
 #define EXT_DATA_FILE      UINT32_C(0x44415441)
 
 typedef struct Extension {
@@ -165,6 +167,8 @@ typedef struct Qcow2 {
     uint32_t snapshot_count;
     uint64_t snapshots_offset, snapshots_bytes;
     struct Bitmaps *bitmaps; /* bitmap.h */
+    uint32_t crypt_method;   /* 0: not encrypted */
+    struct Crypto *crypto;   /* crypto.h; NULL: not encrypted */
     bool lazy;
     unsigned pass_discard; /* 1 << FreeReason */
     _Atomic bool broken;   /* damage was found while writing; no more changes */

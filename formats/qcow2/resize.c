@@ -42,6 +42,10 @@ static int grow(Qcow2 *q, uint64_t size, Prealloc prealloc, Error **err)
     uint64_t need = max_l1_entries(q, size), old = q->node->size;
     int ret = 0;
 
+    if (q->node->sealed && q->version < 3 && prealloc != PREALLOC_OFF)
+        return error_set(err, -ENOTSUP,
+                         "space for encrypted data can only be preallocated with compatibility "
+                         "level 1.1 and above");
     if (need > QCOW2_MAX_L1_BYTES / 8)
         return error_set(err, -EFBIG, "%" PRIu64 " bytes are too many for this cluster size", size);
     if (need > q->l1_size)

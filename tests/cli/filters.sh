@@ -186,7 +186,7 @@ is "stores no zeros" bash -c "'$IMG_TOOL' map --output=json d.qcow2 | grep -q '\
 refused "detect-zeroes=unmap without discard" "discard" opts -c quit driver=qcow2,file.filename=d.qcow2,detect-zeroes=unmap,discard=ignore
 is "names and caches of QEMU" opts -c 'read -q -P 1 128k 64k' driver=qcow2,node-name=top,cache.direct=off,cache.no-flush=off,read-only=on,auto-read-only=on,force-share=off,discard=unmap,file.driver=file,file.filename=d.qcow2,file.locking=on,file.aio=native,file.drop-cache=on,file.x-check-cache-dropped=off,file.node-name=proto
 refused "aio that nobody has" "aio" opts -c quit driver=qcow2,file.driver=file,file.filename=d.qcow2,file.aio=fast
-refused "host_device is no file" "device" opts -f raw -c quit host_device:d.qcow2
+refused "host_device is no file" "device" img io -f raw -c quit host_device:d.qcow2
 chmod 444 d.qcow2
 if [ "$(id -u)" -ne 0 ]; then
     is "auto-read-only" opts -c 'read -q 0 1k' driver=qcow2,file.filename=d.qcow2,auto-read-only=on

@@ -102,7 +102,9 @@ static int raw_resize(Node *node, uint64_t size, Prealloc prealloc, Error **err)
 
 static const OptionDesc raw_create_options[] = {
     { "size", "size", "Virtual disk size", NULL },
+    { "nocow", "bool (on/off)", "Turn off copy-on-write (valid only on btrfs)", NULL },
     { "preallocation", "str", "Preallocation mode (allowed values: off, falloc, full)", NULL },
+    { "extent_size_hint", "size", "Extent size hint for the image file, 0 to disable", NULL },
     { NULL, NULL, NULL, NULL },
 };
 

@@ -323,7 +323,7 @@ static int own_option(Bench *b, int opt)
     case 'c': return number_option("request count", 0, INT_MAX, &b->count);
     case 'd': return number_option("queue depth", 1, MAX_DEPTH, &b->depth);
     case 'i': return aio_option(b);
-    case 'n': b->common.cache = "none"; return 0;
+    case 'n': return 0; /* -i native */
     case 'o': return number_option("offset", 0, INT64_MAX, &b->offset);
     case 's': return number_option("buffer size", 1, INT_MAX, &b->size);
     case 'S': return number_option("step size", 1, INT_MAX, &b->step);

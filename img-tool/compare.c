@@ -262,13 +262,11 @@ int cmd_compare(int argc, char **argv)
             if (ret > 0)
                 code = usage_error(cmd, "unknown option");
             if (ret != 0)
-                return code ? EXIT_OPEN : EXIT_SAME;
+                return code;
         }
     }
-    if (argc - optind != 2) {
-        usage_error(cmd, "exactly two file names are expected");
-        return EXIT_OPEN;
-    }
+    if (argc - optind != 2)
+        return usage_error(cmd, "exactly two file names are expected");
     AUTO_NODE Node *first = open_image(&common, argv[optind], common.format, common.src_cache, 0);
     if (!first)
         return EXIT_OPEN;

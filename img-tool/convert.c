@@ -137,7 +137,7 @@ static int check_arguments(Convert *c)
         return 1;
     }
     if (c->existing && c->given_options)
-        complain("warning: -o has no effect with -n: the target exists already");
+        return usage_error(c->cmd, "-o has no effect with -n: the target exists already");
     return 0;
 }
 

@@ -102,14 +102,15 @@ int cmd_create(int argc, char **argv)
     Common common = { .format = "raw" };
     unsigned flags = 0;
     Error *err = NULL;
+    const char *backing = NULL, *backing_format = NULL;
     bool help = false;
     int opt, code, ret;
 
     while ((opt = getopt_long(argc, argv, "hf:b:B:F:uo:q", long_options, NULL)) != -1) {
         switch (opt) {
-        case 'b': options_set(options, "backing_file", optarg); break;
+        case 'b': backing = optarg; break;
         case 'B':
-        case 'F': options_set(options, "backing_fmt", optarg); break;
+        case 'F': backing_format = optarg; break;
         case 'u': flags |= CREATE_UNSAFE; break;
         case 'o':
             if (asks_for_help(optarg)) {
@@ -132,6 +133,10 @@ int cmd_create(int argc, char **argv)
         return usage_error(cmd, "no file name is given");
     if (argc - optind > 2)
         return usage_error(cmd, "unexpected argument '%s'", argv[optind + 2]);
+    if (backing)
+        options_set(options, "backing_file", backing);
+    if (backing_format)
+        options_set(options, "backing_fmt", backing_format);
     if (argc - optind == 2) {
         uint64_t size;
 

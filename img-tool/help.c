@@ -235,7 +235,7 @@ static const OptionHelp option_help[] = {
     { "bench", "-d", " depth", "so many requests at a time (default: 64)" },
     { NULL, "--flush-interval", "=flush_interval", "flush after so many writes" },
     { "bench", "-i", " aio", "threads, native or io_uring; all mean threads of this program" },
-    { "bench", "-n", "", "same as -t none" },
+    { "bench", "-n", "", "same as -i native" },
     { NULL, "--no-drain", "", "flush while other requests are in flight" },
     { "bench", "-o", " offset", "where the first request is made (default: 0)" },
     { NULL, "--pattern", "=pattern", "the byte that is written (default: 0)" },

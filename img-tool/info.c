@@ -58,7 +58,9 @@ void print_specific(const json_t *v, int indent)
     } else if (json_is_array(v)) {
         json_array_foreach(v, i, child)
         {
-            printf("%*s[%zu]:\n", indent, "", i);
+            bool nested = json_is_object(child) || json_is_array(child);
+
+            printf("%*s[%zu]:%c", indent, "", i, nested ? '\n' : ' ');
             print_specific(child, indent + 4);
         }
     } else if (json_is_string(v)) {

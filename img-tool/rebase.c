@@ -81,7 +81,9 @@ static int rebase(const Rebase *r, const char *image)
         if (!new_base)
             return 1;
     }
-    AUTO_NODE Node *top = open_image(&r->common, image, r->common.format, r->common.cache, flags);
+    Common own = r->common;
+    own.force_share = false; /* -U is about the backing files: this one is written */
+    AUTO_NODE Node *top = open_image(&own, image, r->common.format, r->common.cache, flags);
     if (!top)
         return 1;
     if (r->compressed && !driver_supports_compression(node_format(top))) {

@@ -80,6 +80,10 @@ int cmd_resize(int argc, char **argv)
                  argv[optind], node_size(node), size);
         return 1;
     }
+    if (size < node_size(node) && prealloc != PREALLOC_OFF) {
+        complain("%s: preallocation can only be used for growing images", argv[optind]);
+        return 1;
+    }
     ret = node_resize(node, size, prealloc, shrink, &err);
     if (ret < 0)
         return fail(err, ret);

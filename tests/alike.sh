@@ -6,10 +6,13 @@
 command -v qemu-img >/dev/null || skip_all "qemu-img is not installed"
 mkdir ours theirs
 
-# Times, the space that a file takes on the host and the order of clusters in the file are each tool's own.
+# Times, the space that a file takes on the host, the order of clusters in the file, the steps of progress and random
+# numbers are each tool's own.
 normal() { sed -e 's/disk size: .*/disk size: */' -e 's/"actual-size": [0-9]*/"actual-size": 0/' \
     -e 's/[0-9]\{4\}-[0-9][0-9]-[0-9][0-9] [0-9:]\{8\}/DATE/' -e 's/"date-[a-z]*": [0-9]*/"date": 0/' \
-    -e 's/ICOUNT */ICOUNT/' -e 's/completed in [0-9.]* seconds/completed in T seconds/' -e 's/[0-9.]*% fragmented/* fragmented/' -e '/"fragmented-clusters"/d' -e 's/ *$//'; }
+    -e 's/ICOUNT */ICOUNT/' -e 's/completed in [0-9.]* seconds/completed in T seconds/' -e 's/[0-9.]*% fragmented/* fragmented/' -e '/"fragmented-clusters"/d' \
+    -e 's/^\(    ([0-9.]*\/100%)\r\)*\(.\)/\2/' -e 's/^\(    ([0-9.]*\/100%)\r\)*$/PROGRESS/' \
+    -e 's/[0-9a-f]\{8\}-[0-9a-f-]\{27\}/UUID/' -e 's/iters: [0-9]*/iters: N/' -e 's/"iters": [0-9]*/"iters": N/' -e 's/ *$//'; }
 
 run_in() { # FOLDER TOOL ARGS...: output and exit code
     (

@@ -343,8 +343,10 @@ int qcow2_make_empty(Node *node, Error **err)
         for (uint32_t i = 0; i < q->l1_size; i++)
             if (q->l1[i])
                 l1_set(q, i, 0);
-        ret = tree_drop(q, old, q->l1_size);
+        ret = commit_settle(q);
     }
+    if (ret == 0)
+        ret = tree_drop(q, old, q->l1_size);
     if (ret == 0)
         ret = commit_metadata(q);
     if (ret == 0)

@@ -263,6 +263,10 @@ void l1_set(Qcow2 *q, uint32_t index, uint64_t entry);
 
 /* refcount.c (change) */
 int refcount_open(Qcow2 *q, Error **err);
+/* The block of counts with this index; *block is NULL if there is none. */
+int refcount_block(Qcow2 *q, uint64_t index, uint8_t **block);
+/* Nothing refers to these clusters any more, on disk either. */
+void refcount_freed(Qcow2 *q, uint64_t first, uint64_t n, FreeReason why);
 int refcount_get(Qcow2 *q, uint64_t cluster, uint64_t *count);
 int refcount_add(Qcow2 *q, uint64_t cluster, int delta);
 /* Where the count of entry `i` of a block lies */
@@ -314,15 +318,17 @@ int pack_take_level(Qcow2 *q, Options *options, Error **err);
 int pack_cluster(Node *node, const void *in, size_t len, void *out, size_t *packed_len);
 int unpack_cluster(Node *node, const void *packed, size_t packed_len, void *out, size_t len);
 
-/* tree.c (change): whole L1 trees */
+/* tree.c, tree-count.c (change): whole L1 trees, with nothing dirty: commit_settle() before */
 int l1_read(Qcow2 *q, uint64_t off, uint32_t size, uint64_t **l1);
 int l1_write_table(Qcow2 *q, const uint64_t *l1, uint32_t size, uint64_t off);
 /* One reference more to everything below; undone if it fails. */
 int tree_hold(Qcow2 *q, const uint64_t *l1, uint32_t size);
-/* One reference less to everything below, once that is on disk. */
+/* One reference less to everything below: nothing on disk refers to it any more. */
 int tree_drop(Qcow2 *q, const uint64_t *l1, uint32_t size);
 /* The "copied" flags of the active tree say again what the counts are. */
 int tree_fix_copied(Qcow2 *q);
+/* The same where all of them are to be cleared. */
+int tree_clear_copied(Qcow2 *q);
 /* Make `l1` (`size` entries, already written to `off`) the active table in memory. */
 int l1_adopt(Qcow2 *q, uint64_t *l1, uint32_t size, uint64_t off);
 /* Space for an L1 table; an empty one needs none. */

@@ -55,8 +55,7 @@ static void mark_dirty(Qcow2 *q, uint64_t cluster)
     cache_dirty(&q->ref_cache, q->reftable[cluster / n] & REFTABLE_OFFSET, from, to);
 }
 
-/* *block is NULL if no block covers the index. */
-static int load_block(Qcow2 *q, uint64_t index, uint8_t **block)
+int refcount_block(Qcow2 *q, uint64_t index, uint8_t **block)
 {
     *block = NULL;
     if (index >= q->reftable_size || q->reftable[index] == 0)
@@ -72,7 +71,7 @@ int refcount_get(Qcow2 *q, uint64_t cluster, uint64_t *count)
 {
     uint64_t n = refblock_entries(q);
     uint8_t *block;
-    int ret = load_block(q, cluster / n, &block);
+    int ret = refcount_block(q, cluster / n, &block);
 
     *count = ret == 0 && block ? refcount_read(q, block, cluster % n) : 0;
     return ret;
@@ -91,7 +90,7 @@ int refcount_add(Qcow2 *q, uint64_t cluster, int delta)
     int ret = make_room(q);
 
     if (ret == 0)
-        ret = load_block(q, cluster / n, &block);
+        ret = refcount_block(q, cluster / n, &block);
     if (ret < 0)
         return ret;
     uint64_t count = block ? refcount_read(q, block, cluster % n) : 0;
@@ -134,7 +133,7 @@ static int find_run(Qcow2 *q, uint64_t n, uint64_t *first)
     while (run < n) {
         if (c / per != index) {
             index = c / per;
-            int ret = load_block(q, index, &block);
+            int ret = refcount_block(q, index, &block);
             if (ret < 0)
                 return ret;
         }
@@ -380,7 +379,7 @@ int free_later(Qcow2 *q, uint64_t off, uint64_t bytes)
     return free_because(q, off, bytes, FREE_OTHER);
 }
 
-static void became_free(Qcow2 *q, uint64_t first, uint64_t n, FreeReason why)
+void refcount_freed(Qcow2 *q, uint64_t first, uint64_t n, FreeReason why)
 {
     if (n == 0)
         return;
@@ -405,12 +404,12 @@ static int drop_run(Qcow2 *q, const Pending *p)
         if (ret == 0)
             ret = refcount_get(q, i, &count);
         if (ret < 0 || count) { /* [start, i) is free now, i is not */
-            became_free(q, start, i - start, p->why);
+            refcount_freed(q, start, i - start, p->why);
             start = i + 1;
         }
     }
     if (start < i)
-        became_free(q, start, i - start, p->why);
+        refcount_freed(q, start, i - start, p->why);
     return ret;
 }
 

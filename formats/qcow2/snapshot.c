@@ -295,7 +295,7 @@ static int copy_active(Qcow2 *q, Snapshot *s)
         free_later(q, s->l1_offset, 8 * (uint64_t)s->l1_size);
     if (ret < 0)
         return ret;
-    ret = tree_fix_copied(q);
+    ret = tree_clear_copied(q);
     if (ret < 0)
         drop_copy(q, s);
     return ret;

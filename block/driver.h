@@ -199,12 +199,6 @@ const BlockDriver *driver_for_scheme(const char *scheme);
 int node_open_child(Node *parent, Options *options, const char *key, const char *filename,
                     bool probe, unsigned flags, Node **child, Error **err);
 
-/*
- * May `node` open what its image calls `name`? -EPERM and a sentence if docs/TRUST.md forbids it.
- * For backing files the core asks; a driver asks for everything else that an image names.
- */
-int node_may_open(const Node *node, const char *name, Error **err);
-
 /* The driver is about to do `event` with this child. */
 static inline void node_event(Node *child, BlockEvent event)
 {

@@ -282,6 +282,12 @@ int node_set_backing(Node *node, Node *backing, Error **err);
 /* The path of `name` as an image called `base` means it (the caller frees it). */
 char *path_resolve(const char *base, const char *name);
 
+/*
+ * May `node` open what its image calls `name`? -EPERM and a sentence if docs/TRUST.md forbids it.
+ * For backing files the core asks; who opens anything else that an image names has to.
+ */
+int node_may_open(const Node *node, const char *name, Error **err);
+
 /* ---- internal snapshots -------------------------------------------------------------------- */
 
 typedef struct SnapshotInfo {

@@ -25,22 +25,23 @@ static size_t server_part(const char *name)
     return host ? (size_t)(host - name) + 3 + strcspn(host + 3, "/?#") : 0;
 }
 
-/* A name relative to the image's own, or a URL of the same server. */
+/* A name relative to the image's own, or a URL of the same server; in no way a local path. */
 static bool on_same_server(const Node *node, const char *name)
 {
-    AUTO_FREE char *proto = path_protocol(name);
+    AUTO_FREE char *full = path_resolve(node_filename(node), name);
     size_t own = server_part(node_filename(node));
 
-    if (!proto)
-        return name[0] != '/';
-    return own && server_part(name) == own && strncmp(name, node_filename(node), own) == 0;
+    return full && own && server_part(full) == own && strncmp(full, node_filename(node), own) == 0;
 }
 
-static bool is_local_name(const char *name)
+/* Also as what: a driver that speaks to a network takes a plain name for a host's. */
+static bool is_local_name(const Node *node, const char *name)
 {
     AUTO_FREE char *proto = path_protocol(name);
+    const BlockDriver *drv = node->backing_format ? driver_find(node->backing_format) : NULL;
 
-    return !proto || strcmp(proto, "file") == 0;
+    return (!proto || strcmp(proto, "file") == 0) &&
+           !(name == node->backing_file && drv && drv->is_remote);
 }
 
 int node_may_open(const Node *node, const char *name, Error **err)
@@ -55,7 +56,7 @@ int node_may_open(const Node *node, const char *name, Error **err)
                          "the image came over the network and names '%s', which is not on its "
                          "server (--trusted opens it)",
                          name);
-    if (node->flags & OPEN_LOCAL_NAMES && !from_remote(node) && !is_local_name(name))
+    if (node->flags & OPEN_LOCAL_NAMES && !from_remote(node) && !is_local_name(node, name))
         return error_set(err, -EPERM,
                          "the image names '%s', which is no local file (--trusted opens it)", name);
     return 0;

@@ -134,8 +134,8 @@ int cmd_check(int argc, char **argv)
     }
     if (argc - optind != 1)
         return usage_error(cmd, "exactly one file name is expected");
-    AUTO_NODE Node *node =
-        open_image(&common, argv[optind], common.format, common.src_cache,
-                   OPEN_NO_BACKING | OPEN_NO_IO | OPEN_CHECK | (fix ? OPEN_RDWR : 0));
+    AUTO_NODE Node *node = open_image(&common, argv[optind], common.format, common.src_cache,
+                                      OPEN_NO_BACKING | OPEN_NO_IO | OPEN_CHECK | OPEN_LOCAL_NAMES |
+                                          (fix ? OPEN_RDWR : 0));
     return node ? check_node(node, fix, &common) : 1;
 }

@@ -39,6 +39,7 @@ int cmd_dd(int argc, char **argv);
 int cmd_measure(int argc, char **argv);
 int cmd_fetch(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
 int cmd_io(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_rebase(int argc, char **argv);

@@ -25,11 +25,14 @@ static bool names_base(const ImageInfo *info, const char *base)
  * between. */
 static Node *open_base(Node *top, const char *base, const char *cache, unsigned *depth)
 {
-    Common none = { 0 };
+    Common none = { .no_external = node_flags(top) & OPEN_NO_EXTERNAL,
+                    .trusted = node_flags(top) & OPEN_TRUSTED };
     Error *err = NULL;
     ImageInfo info;
     int ret = node_info(top, &info, &err);
 
+    if (ret == 0 && info.backing_file)
+        ret = node_may_open(top, info.backing_file, &err);
     if (ret < 0) {
         fail(err, ret);
         return NULL;

@@ -14,13 +14,15 @@
 
 const Command commands[] = {
     { "amend", cmd_amend,
-      "[--object objectdef] [--image-opts] [-p] [-q] [-f fmt] [-t cache] [--force] -o options "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-p] [-q] [-f fmt] [-t "
+      "cache] [--force] -o options "
       "filename",
       "change the options of an image that exists",
       "'-o help' lists what can be changed. --force allows changes that may make the image "
       "unusable." },
     { "bench", cmd_bench,
-      "[--object objectdef] [--image-opts] [-c count] [-d depth] [-f fmt] "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-c count] [-d depth] [-f "
+      "fmt] "
       "[--flush-interval=flush_interval] [-i aio] "
       "[-n] [--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] "
       "[-t cache] [-w] [-U] [--random [--seed=N]] [--read-percent=N] [--latency] "
@@ -44,7 +46,8 @@ const Command commands[] = {
       "$XDG_CACHE_HOME/onionskin or ~/.cache/onionskin, and at most $ONIONSKIN_CACHE_SIZE bytes "
       "large (default: 8G); what was not used for the longest time goes first." },
     { "check", cmd_check,
-      "[--object objectdef] [--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-q] [-f fmt] "
+      "[--output=ofmt] [-r [leaks | all]] [-T "
       "src_cache] [-U] "
       "filename",
       "look for inconsistencies in an image, and repair them",
@@ -55,7 +58,8 @@ const Command commands[] = {
       "completed, 2 there are corruptions, 3 there are only leaked clusters, 63 the format has "
       "nothing to check." },
     { "commit", cmd_commit,
-      "[--object objectdef] [--image-opts] [-q] [-f fmt] [-t cache] [-b base] [-r rate_limit] [-d] "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-q] [-f fmt] [-t cache] "
+      "[-b base] [-r rate_limit] [-d] "
       "[-p] "
       "[--progress=json] filename",
       "write what an overlay holds into its backing file",
@@ -63,7 +67,8 @@ const Command commands[] = {
       "It keeps its data until the backing file has them on disk, so a commit that was "
       "interrupted is done by doing it again." },
     { "compare", cmd_compare,
-      "[--object objectdef] [--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [--progress=json] "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-f fmt] [-F fmt] [-T "
+      "src_cache] [-p] [--progress=json] "
       "[-q] [-s] [-U] "
       "filename1 filename2",
       "tell whether two images have the same content",
@@ -75,7 +80,8 @@ const Command commands[] = {
       "For bash: source it from ~/.bashrc, or install it as "
       "/usr/share/bash-completion/completions/img-tool." },
     { "convert", cmd_convert,
-      "[--object objectdef] [--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-C] [-c] "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [--target-image-opts] "
+      "[--target-is-zero] [-U] [-C] [-c] "
       "[-p] "
       "[--progress=json] [-q] [-n] [-f "
       "fmt] [-t cache] [-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o "
@@ -100,7 +106,8 @@ const Command commands[] = {
       "lists the "
       "options of a format." },
     { "dd", cmd_dd,
-      "[--object objectdef] [--image-opts] [-U] [-q] [-p] [-f fmt] [-O output_fmt] [-t cache] [-T "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-U] [-q] [-p] [-f fmt] [-O "
+      "output_fmt] [-t cache] [-T "
       "src_cache] "
       "[bs=block_size] [count=blocks] [skip=blocks] [seek=blocks] [conv=list] if=input of=output",
       "copy a part of an image into a new one",
@@ -108,7 +115,8 @@ const Command commands[] = {
       "list of: notrunc, write into the image that exists; noerror, what cannot be read is taken "
       "as zeros; fsync or fdatasync, which are always done." },
     { "fetch", cmd_fetch,
-      "[--object objectdef] [--image-opts] [-f fmt] [-O output_fmt] [-o options] [-c] [-p] [-q] "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-f fmt] [-O output_fmt] "
+      "[-o options] [-c] [-p] [-q] "
       "[--expect checksum | --sums list [--signature file] [--keyring file | --key key]] "
       "[--limit-rate rate] [--connections number] URL [filename]",
       "download an image, verify it and convert it",
@@ -117,30 +125,43 @@ const Command commands[] = {
       "Without -O it stays as it is on the server; else the image in it (which may be compressed, "
       "and may name no other files) is converted. The checksum of the file that came is printed." },
     { "info", cmd_info,
-      "[--object objectdef] [--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-f fmt] [--output=ofmt] "
+      "[--backing-chain] [-U] "
       "[-t cache] [--children] [--limits] filename",
       "show what an image is", NULL },
+    { "inspect", cmd_inspect,
+      "[--untrusted] [-f fmt] [--timeout=seconds] [--memory=size] [--max-size=size] "
+      "[--max-ratio=number] filename",
+      "say, as JSON, whether an image from strangers is safe to use",
+      "A confined process with bounded time and memory looks at the file, and opens nothing that "
+      "the "
+      "image names. The verdict is 'ok', 'suspicious' or 'refuse', with reasons. Exit code: 0 ok, "
+      "1 "
+      "the file could not be inspected, 2 suspicious, 3 refuse." },
     { "io", cmd_io,
-      "[--object objectdef] [--image-opts] [-f fmt] [-c command]... [-r] [-n] [-t cache] [-d "
-      "discard] [-s] [-U] "
-      "[filename]",
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-f fmt] [-c command]... "
+      "[-r] "
+      "[-s] [-n] [-C] [-m] [-k] [-i aio] [-t cache] [-d discard] [-T trace] [-U] [filename]",
       "read and write by script, for tests and debugging",
       "Each -c is one command; without any, they are read from standard input. 'help' lists "
       "them." },
     { "map", cmd_map,
-      "[--object objectdef] [--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-f fmt] "
+      "[--start-offset=offset] [--max-length=len] "
       "[--output=ofmt] [-U] "
       "filename",
       "show where the data of an image lies", NULL },
     { "measure", cmd_measure,
       "[--output=ofmt] [-O output_fmt] [-o options] [--size N | "
-      "[--object objectdef] [--image-opts] [-f fmt] [-U] [-l snapshot_param] filename]",
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-f fmt] [-U] [-l "
+      "snapshot_param] filename]",
       "tell how much space a new image would need",
       "Either for an empty image of --size bytes or for what an image holds. The required size is "
       "an upper bound for what convert makes without compression; the fully allocated size is "
       "that of an image in which everything was written." },
     { "rebase", cmd_rebase,
-      "[--object objectdef] [--image-opts] [-U] [-q] [-f fmt] [-t cache] [-T src_cache] [-p] "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-U] [-q] [-f fmt] [-t "
+      "cache] [-T src_cache] [-p] "
       "[--progress=json] [-c] "
       "[-u] -b "
       "backing_file [-F "
@@ -152,12 +173,14 @@ const Command commands[] = {
       "the name only, for a backing file that was moved. An empty name makes the image stand "
       "alone." },
     { "resize", cmd_resize,
-      "[--object objectdef] [--image-opts] [-f fmt] [--preallocation=prealloc] [-q] [--shrink] "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-f fmt] "
+      "[--preallocation=prealloc] [-q] [--shrink] "
       "filename [+ | -]size",
       "change the virtual size of an image",
       "Data beyond a smaller end is lost; --shrink says that this is meant." },
     { "snapshot", cmd_snapshot,
-      "[--object objectdef] [--image-opts] [-U] [-q] [-f fmt] [--output=ofmt] [-l | -a snapshot | "
+      "[--object objectdef] [--image-opts] [--no-external | --trusted] [-U] [-q] [-f fmt] "
+      "[--output=ofmt] [-l | -a snapshot | "
       "-c snapshot | -d "
       "snapshot] filename",
       "list, apply, create or delete the snapshots in an image", NULL },
@@ -287,6 +310,19 @@ static const OptionHelp option_help[] = {
     { "io", "-n", "", "same as -t none" },
     { "io", "-s", "", "write to a temporary overlay: the image does not change" },
     { "io", "-d", " discard", "what becomes of discards: ignore or unmap" },
+    { "io", "-C", "", "what backing files gave is stored in the image" },
+    { "io", "-m", "", "buffers are not aligned (for O_DIRECT)" },
+    { "io", "-k", "", "same as -i native" },
+    { "io", "-i", " aio", "threads, native or io_uring: all do the same here" },
+    { "io", "-T", " trace", "accepted; there are no trace points" },
+    { "inspect", "--untrusted", "", "nothing the image says is believed (default)" },
+    { "inspect", "--timeout", "=seconds", "how long it may take (default: 10)" },
+    { "inspect", "--memory", "=size", "how much memory it may take (default: 1G)" },
+    { "inspect", "--max-size", "=size", "a larger virtual size is refused (default: 64T)" },
+    { "inspect", "--max-ratio", "=number",
+      "a virtual size so many times that of the file is suspicious (default: 10000)" },
+    { NULL, "--no-external", "", "open no file that the image names" },
+    { NULL, "--trusted", "", "open whatever the image names, also if it came over the network" },
     { "convert", "-t", " cache",
       "how the target is cached: unsafe (default), writeback, none, writethrough or directsync" },
     { NULL, "-t", " cache",

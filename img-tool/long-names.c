@@ -78,6 +78,11 @@ static const struct {
     { "io", "-n", "--nocache" },
     { "io", "-t", "--cache" },
     { "io", "-d", "--discard" },
+    { "io", "-C", "--copy-on-read" },
+    { "io", "-m", "--misalign" },
+    { "io", "-k", "--native-aio" },
+    { "io", "-i", "--aio" },
+    { "io", "-T", "--trace" },
 };
 
 const char *option_long_name(const char *command, const char *option)

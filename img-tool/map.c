@@ -156,7 +156,8 @@ int cmd_map(int argc, char **argv)
     }
     if (argc - optind != 1)
         return usage_error(cmd, "exactly one file name is expected");
-    AUTO_NODE Node *node = open_image(&common, argv[optind], common.format, NULL, OPEN_NO_IO);
+    AUTO_NODE Node *node =
+        open_image(&common, argv[optind], common.format, NULL, OPEN_NO_IO | OPEN_LOCAL_NAMES);
     if (!node)
         return 1;
     uint64_t size = node_size(node);

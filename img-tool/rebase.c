@@ -65,7 +65,9 @@ static int change_header(const Rebase *r, Node *top, const char *format)
 static Node *open_new_base(const Rebase *r, const char *image)
 {
     AUTO_FREE char *path = path_resolve(image, r->file);
-    Common none = { .force_share = r->common.force_share };
+    Common none = { .force_share = r->common.force_share,
+                    .no_external = r->common.no_external,
+                    .trusted = r->common.trusted };
 
     return open_image(&none, path, r->format, r->common.src_cache, 0);
 }

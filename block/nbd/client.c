@@ -497,6 +497,7 @@ const BlockDriver nbd_driver = {
     .name = "nbd",
     .state_size = sizeof(Nbd),
     .is_protocol = true,
+    .is_remote = true,
     .schemes = nbd_schemes,
     .parse_name = nbd_name_parse,
     .open = nbd_open,

@@ -8,11 +8,13 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "block/nbd/authz.h"
 #include "block/nbd/tls.h"
 #include "block/throttle.h"
 
 const ObjectType *const object_types[] = {
-    &secret_type, &throttle_group_type, &tls_x509_type, &tls_psk_type, &tls_anon_type, NULL,
+    &secret_type,   &throttle_group_type, &tls_x509_type,   &tls_psk_type,
+    &tls_anon_type, &authz_simple_type,   &authz_list_type, NULL,
 };
 
 typedef struct Object {

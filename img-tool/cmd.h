@@ -44,7 +44,9 @@ int cmd_io(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_rebase(int argc, char **argv);
 int cmd_resize(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
 int cmd_snapshot(int argc, char **argv);
+int cmd_nbd(int argc, char **argv); /* the program called as qemu-nbd */
 
 /* The name the program was called by, for the start of messages. */
 extern const char *program_name;
@@ -56,6 +58,8 @@ int fail(Error *err, int code);
 /* A mistake on the command line; says how to get help. Returns 1. */
 int usage_error(const Command *cmd, const char *fmt, ...) PRINTF_LIKE(2, 3);
 const Command *command_find(const char *name);
+/* How the command was called: "img-tool io", or "qemu-io". Until the next call. */
+const char *command_called(const Command *cmd);
 void command_help(const Command *cmd, FILE *out);
 
 /* Each option of a command as its help has it: "-f", " fmt", "format of the image". */

@@ -36,6 +36,20 @@ int fail(Error *err, int code)
     return 1;
 }
 
+const char *command_called(const Command *cmd)
+{
+    static char name[64];
+    bool own = strcmp(program_name, "qemu-io") == 0 || strcmp(program_name, "qemu-nbd") == 0;
+
+    snprintf(name, sizeof(name), "%s%s%s", program_name, own ? "" : " ", own ? "" : cmd->name);
+    return name;
+}
+
+static void try_help(const Command *cmd)
+{
+    fprintf(stderr, "Try '%s --help' for more information\n", command_called(cmd));
+}
+
 int usage_error(const Command *cmd, const char *fmt, ...)
 {
     va_list ap;
@@ -43,7 +57,7 @@ int usage_error(const Command *cmd, const char *fmt, ...)
     va_start(ap, fmt);
     message(fmt, ap);
     va_end(ap);
-    fprintf(stderr, "Try '%s %s --help' for more information\n", program_name, cmd->name);
+    try_help(cmd);
     return 1;
 }
 
@@ -96,7 +110,7 @@ int common_option(Common *common, const Command *cmd, int opt, int *exit_code)
         return -1;
     case '?':
     case ':':
-        fprintf(stderr, "Try '%s %s --help' for more information\n", program_name, cmd->name);
+        try_help(cmd);
         *exit_code = 1;
         return -1;
     case 'f': common->format = optarg; return 0;

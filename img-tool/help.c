@@ -178,6 +178,22 @@ const Command commands[] = {
       "filename [+ | -]size",
       "change the virtual size of an image",
       "Data beyond a smaller end is lost; --shrink says that this is meant." },
+    { "serve", cmd_serve,
+      "[--image-opts] [-f fmt] [-w | -r] [-p port] [-b host] [-k socket] [-e num] [-t | --once] "
+      "[-x "
+      "name]... [-D text] [-o offset] [-s] [-l snapshot_param] [-A] [-B bitmap]... [--cache=cache] "
+      "[-n] [--aio=mode] [--discard=mode] [--detect-zeroes=mode] [--object objectdef] "
+      "[--tls-creds=id] [--tls-authz=id] [--tls-hostname=host] [--fork] [--pid-file=path] [-v] "
+      "[-q] "
+      "[-c device | -d device | -L | filename [filename2 [...]]]",
+      "let other programs use images over NBD",
+      "Serves until it gets SIGTERM; then requests that came in are answered and everything is on "
+      "stable storage when it ends. Images are served read-only unless -w is given, and to this "
+      "host "
+      "only unless -b or -k is. One image is the export \"\", several have their files' names. "
+      "Called "
+      "as qemu-nbd it serves one image for writing, to one client from anywhere, and ends with "
+      "it, unless -r, -e and -t say otherwise." },
     { "snapshot", cmd_snapshot,
       "[--object objectdef] [--image-opts] [--no-external | --trusted] [-U] [-q] [-f fmt] "
       "[--output=ofmt] [-l | -a snapshot | "
@@ -305,6 +321,41 @@ static const OptionHelp option_help[] = {
     { NULL, "--max-length", "=len", "show no more than this" },
     { NULL, "--preallocation", "=prealloc", "off, metadata, falloc or full: for the new space" },
     { NULL, "--shrink", "", "the image may get smaller and lose what is beyond its end" },
+    { "serve", "-w", "", "clients may write (--writable)" },
+    { "serve", "-r", "", "clients may only read (--read-only)" },
+    { "serve", "-p", " port", "listen at this TCP port (default: 10809)" },
+    { "serve", "-b", " host", "listen at this address (default: localhost; qemu-nbd: all)" },
+    { "serve", "-k", " socket", "listen at this socket in the file system" },
+    { "serve", "-e", " num",
+      "serve so many clients at a time; 0 (default; qemu-nbd: 1): no limit" },
+    { "serve", "-t", "", "do not end with the last client (default, but for qemu-nbd)" },
+    { "serve", "--once", "", "end when the last client has gone" },
+    { "serve", "-x", " name", "the export's name; once for each image" },
+    { "serve", "-D", " text", "a description for those who list exports" },
+    { "serve", "-o", " offset", "leave out what is before this offset in the image" },
+    { "serve", "-s", "", "writes go to a temporary overlay: the image does not change" },
+    { "serve", "-l", " snapshot_param", "serve what this snapshot holds, read-only" },
+    { "serve", "-A", "", "show the depth of each allocation in the backing chain" },
+    { "serve", "-B", " bitmap", "show this dirty bitmap; may be given several times" },
+    { "serve", "-n", "", "same as --cache=none" },
+    { "serve", "--cache", "=cache", "how the image is cached, as -t of other commands" },
+    { "serve", "--aio", "=mode",
+      "threads, native or io_uring: accepted, requests are made by threads" },
+    { "serve", "--discard", "=mode",
+      "unmap (default; qemu-nbd: ignore) or ignore: what becomes of trims" },
+    { "serve", "--detect-zeroes", "=mode",
+      "off, on or unmap: zeros that are written become zeroes" },
+    { "serve", "--tls-creds", "=id",
+      "the object with the TLS credentials (tls-creds-x509, -psk, -anon)" },
+    { "serve", "--tls-authz", "=id",
+      "the object that says who may connect (authz-simple, authz-list)" },
+    { "serve", "--tls-hostname", "=host", "with -L: whose certificate the server must show" },
+    { "serve", "--fork", "", "return when the server is ready, which goes on in the background" },
+    { "serve", "--pid-file", "=path", "write the server's process id there" },
+    { "serve", "-v", "", "tell what happens" },
+    { "serve", "-c", " device", "connect the image to the kernel's NBD device" },
+    { "serve", "-d", " device", "disconnect the kernel's NBD device" },
+    { "serve", "-L", "", "list what another server offers, at -k or -b and -p" },
     { "io", "-c", " command", "a command; may be given several times" },
     { "io", "-r", "", "open the image for reading only" },
     { "io", "-n", "", "same as -t none" },
@@ -390,8 +441,8 @@ static void print_option(void *out, const Command *cmd, const char *option, cons
 
 void command_help(const Command *cmd, FILE *out)
 {
-    fprintf(out, "usage: %s %s ", program_name, cmd->name);
-    help_wrap(out, cmd->usage, 7 + (int)(strlen(program_name) + strlen(cmd->name)) + 2);
+    fprintf(out, "usage: %s ", command_called(cmd));
+    help_wrap(out, cmd->usage, 8 + (int)strlen(command_called(cmd)));
     fprintf(out, "\n%s: ", cmd->name);
     help_wrap(out, cmd->summary, (int)strlen(cmd->name) + 2);
     if (cmd->details)

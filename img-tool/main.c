@@ -1,7 +1,8 @@
 /*
  * main.c - the image tool: finds the subcommand and runs it.
  *
- * Called as `qemu-img` it is the same program; called as `qemu-io` it is `img-tool io`.
+ * Called as `qemu-img` it is the same program; called as `qemu-io` it is `img-tool io`, called as
+ * `qemu-nbd` it is `img-tool serve` with the other's defaults.
  */
 #include <libgen.h>
 #include <string.h>
@@ -83,6 +84,8 @@ int main(int argc, char **argv)
     log_set_hook(print_warning, NULL);
     if (strcmp(program_name, "qemu-io") == 0)
         return cmd_io(argc, argv);
+    if (strcmp(program_name, "qemu-nbd") == 0)
+        return cmd_nbd(argc, argv);
     int code = standard_options(argc, argv, &at);
     if (code < 0)
         code = at == argc ? not_enough() : run_command(argc - at, argv + at);

@@ -67,6 +67,16 @@ void nbd_channel_free(NbdChannel *ch)
     free(ch);
 }
 
+int nbd_channel_release(NbdChannel *ch)
+{
+    int fd = ch->fd;
+
+    nbd_channel_set_timeout(ch, 0);
+    pthread_mutex_destroy(&ch->ssl_lock);
+    free(ch);
+    return fd;
+}
+
 void nbd_channel_set_timeout(NbdChannel *ch, unsigned timeout_ms)
 {
     struct timeval tv = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };

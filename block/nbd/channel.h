@@ -21,6 +21,8 @@ typedef struct NbdTls NbdTls;
 /* Owns the connected socket `fd` from now on, whatever it returns. NULL: no memory. */
 NbdChannel *nbd_channel_new(int fd);
 void nbd_channel_free(NbdChannel *ch);
+/* Ends a plain channel but not its socket, which is returned. Nothing was read ahead. */
+int nbd_channel_release(NbdChannel *ch);
 
 /* How long to wait when nothing moves; 0: for ever. */
 void nbd_channel_set_timeout(NbdChannel *ch, unsigned timeout_ms);

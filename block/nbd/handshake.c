@@ -340,7 +340,7 @@ static int negotiate(NbdChannel *ch, const NbdWant *want, NbdExport *e, Answer *
         return error_set(err, -ENOTSUP, "the server cannot negotiate TLS");
     if (flags & NBD_FIXED_NEWSTYLE) {
         ret = want->tls ? start_tls(ch, want, a, err) : 0;
-        if (ret == 0)
+        if (ret == 0 && !want->simple)
             ret = ask_structured(ch, e, a, err);
         if (ret == 0 && e->structured && want->context)
             ret = set_context(ch, want, e, a, err);
@@ -369,6 +369,8 @@ int nbd_handshake(NbdChannel *ch, const NbdWant *want, NbdExport *out, Error **e
     defaults(out);
     if (ret == 0)
         ret = negotiate(ch, want, out, a, err);
+    if (ret < 0 && ret != -ECONNRESET && ret != -EPROTO) /* after a refusal: say that it ends */
+        send_option(ch, NBD_OPT_ABORT, NULL, 0, NULL);
     free(take(&out->description));
     return ret;
 }

@@ -14,6 +14,7 @@ typedef struct NbdWant {
     const char *context; /* of block status; NULL: none */
     const NbdTls *tls;   /* NULL: plain */
     const char *hostname;
+    bool simple; /* structured replies are not understood */
 } NbdWant;
 
 /* What the server offers; every field was checked. */

@@ -69,7 +69,9 @@ static int connect_within(NbdLink *l, unsigned ms, bool extension, NbdExport *in
                           NbdChannel **out, Error **err)
 {
     const NbdLinkOptions *o = l->o;
-    NbdWant want = { o->export, o->context, o->tls, o->hostname };
+    NbdWant want = {
+        .export = o->export, .context = o->context, .tls = o->tls, .hostname = o->hostname
+    };
     int fd, ret = nbd_connect(&o->address, ms, &fd, err);
     NbdChannel *ch = ret == 0 ? nbd_channel_new(fd) : NULL;
 

@@ -1,46 +1,12 @@
 #!/bin/bash
 # The NBD client against other servers: names, content, holes, contexts, block sizes, old servers, faults, TLS.
-. "$(dirname "$0")/../tap.sh"
+tests=$(realpath "$(dirname "$0")/..")
+. "$tests/tap.sh"
+. "$tests/nbd.sh"
 for program in qemu-nbd qemu-img qemu-io nbdkit openssl; do
     command -v $program >/dev/null || skip_all "$program is not installed"
 done
 io() { "$IMG_TOOL" io "$@"; }
-servers=()
-trap 'kill "${servers[@]}" 2>/dev/null; rm -rf "$TAP_FOLDER"' EXIT
-
-wait_for_socket() { # PATH
-    local i
-    for ((i = 0; i < 200; i++)); do
-        [ -S "$1" ] && return
-        sleep 0.05
-    done
-    echo "no socket $1"
-    return 1
-}
-
-serve() { # SOCKET COMMAND...: a server in the background; its process id is $server
-    local socket=$1
-    shift
-    rm -f "$socket"
-    "$@" >server.log 2>&1 &
-    server=$!
-    servers+=($server)
-    wait_for_socket "$socket"
-}
-
-stop() {
-    kill "$server" 2>/dev/null
-    wait "$server" 2>/dev/null
-    return 0
-}
-
-free_port() {
-    local port
-    for ((port = 20000 + RANDOM % 20000; ; port++)); do
-        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo $port; return; }
-    done
-}
-
 make_image() {
     qemu-img create -q -f qcow2 base.qcow2 10M
     qemu-io -c 'write -q -P 1 0 300k' -c 'write -q -P 2 1M 1M' base.qcow2

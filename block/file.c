@@ -189,6 +189,14 @@ static int file_pwritev(Node *node, const struct iovec *iov, int iovcnt, uint64_
     return ret;
 }
 
+/* The file system is asked anew. */
+static void forget_extent(File *f)
+{
+    pthread_mutex_lock(&f->seek_lock);
+    f->seek_start = f->seek_end = 0;
+    pthread_mutex_unlock(&f->seek_lock);
+}
+
 /* ---- holes --------------------------------------------------------------------------------- */
 
 static int punch(Node *node, uint64_t off, uint64_t len)
@@ -199,6 +207,7 @@ static int punch(Node *node, uint64_t off, uint64_t len)
 
     if (f->no_punch)
         return -ENOTSUP;
+    forget_extent(f);
     do
         ret = f->device ? ioctl(file_fd(node), BLKDISCARD, range)
                         : fallocate(file_fd(node), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -220,6 +229,7 @@ static int zero_range(Node *node, uint64_t off, uint64_t len)
 
     if (f->no_zero_range)
         return -ENOTSUP;
+    forget_extent(f);
     int ret;
 
     do
@@ -237,6 +247,7 @@ static int zero_range(Node *node, uint64_t off, uint64_t len)
 
 static int set_length(Node *node, uint64_t size)
 {
+    forget_extent(node->state);
     if (ftruncate(file_fd(node), (off_t)size) < 0)
         return -errno;
     node->size = size;
@@ -309,8 +320,12 @@ static void seek_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
         ext->len = MIN(len, (uint64_t)hole - off);
 }
 
-/* The same, remembered: a fragmented image asks about many small parts of one long run. */
-static void seek_extent_once(Node *node, uint64_t off, uint64_t len, Extent *ext)
+/*
+ * The same, remembered: a fragmented image asks about many small parts of one long run. Of a file
+ * that may be written only data is remembered: what has become a hole since reads as zeros all the
+ * same, but a hole must not be taken for one any more.
+ */
+static void seek_extent_once(Node *node, uint64_t off, uint64_t len, bool stable, Extent *ext)
 {
     File *f = node->state;
 
@@ -318,11 +333,13 @@ static void seek_extent_once(Node *node, uint64_t off, uint64_t len, Extent *ext
     if (off < f->seek_start || off >= f->seek_end) {
         seek_extent(node, off, node->size - off, ext);
         f->seek_start = off;
-        f->seek_end = off + ext->len;
+        f->seek_end = stable || !ext->zero ? off + ext->len : off;
         f->seek_zero = ext->zero;
+        ext->len = MIN(len, ext->len);
+    } else {
+        ext->zero = f->seek_zero;
+        ext->len = MIN(len, f->seek_end - off);
     }
-    ext->zero = f->seek_zero;
-    ext->len = MIN(len, f->seek_end - off);
     pthread_mutex_unlock(&f->seek_lock);
 }
 
@@ -334,10 +351,8 @@ static int file_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
     ext->pos = off;
     ext->len = len;
     ext->zero = true;
-    if (off < node->size && stable)
-        seek_extent_once(node, off, len, ext);
-    else if (off < node->size)
-        seek_extent(node, off, len, ext);
+    if (off < node->size)
+        seek_extent_once(node, off, len, stable, ext);
     ext->kind = ext->zero ? EXTENT_ZERO : EXTENT_DATA;
     return 0;
 }

@@ -338,6 +338,7 @@ int qcow2_make_empty(Node *node, Error **err)
     AUTO_FREE uint64_t *old = malloc(8 * (size_t)q->l1_size + 1);
     int ret = old ? commit_metadata(q) : -ENOMEM;
 
+    q->keep_discards = true;
     if (ret == 0) {
         memcpy(old, q->l1, 8 * (size_t)q->l1_size);
         for (uint32_t i = 0; i < q->l1_size; i++)
@@ -351,8 +352,10 @@ int qcow2_make_empty(Node *node, Error **err)
         ret = commit_metadata(q);
     if (ret == 0)
         ret = barrier(q);
-    if (ret == 0 && q->snapshot_count == 0 && node->flags & OPEN_UNMAP)
-        q->packed_pos = 0;
+    q->keep_discards = false;
+    if (ret == 0) /* what lies at the end is cut off: no need to wait for dirty pages of it */
+        ret = qcow2_truncate(q);
+    discard_flush(q);
     return ret < 0 ? error_set(err, ret, "cannot drop the image's data: %s", strerror(-ret)) : 0;
 }
 

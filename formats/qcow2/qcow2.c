@@ -118,6 +118,8 @@ static void qcow2_close(Node *node)
     Qcow2 *q = node->state;
 
     bitmaps_close(q);
+    if (node->writable)
+        discard_flush(q);
     if (node->opened && node->writable && !q->broken && last_writes(q) < 0)
         log_warning("%s: cannot write reference counts back; 'check -r leaks' gives space back",
                     node_filename(node));
@@ -131,6 +133,7 @@ static void qcow2_close(Node *node)
     free(q->l1_dirty);
     free(q->reftable);
     free(q->pending);
+    free(q->discards);
 }
 
 static int qcow2_info(Node *node, ImageInfo *info, Error **err)

@@ -159,6 +159,9 @@ typedef struct Qcow2 {
     Pending *pending;
     size_t pending_count, pending_room;
     uint64_t pending_clusters;
+    Pending *discards; /* free space that the file below has not been told of */
+    size_t discard_count, discard_room;
+    bool keep_discards;  /* whoever set it sends them down */
     uint64_t free_hint;  /* no free cluster before this one */
     uint64_t high_water; /* clusters from here on were never used: they read as zeros */
     uint64_t packed_pos; /* where the next compressed cluster may start; 0: nowhere */
@@ -283,6 +286,10 @@ int free_later(Qcow2 *q, uint64_t off, uint64_t bytes);
 int free_because(Qcow2 *q, uint64_t off, uint64_t bytes, FreeReason why);
 int free_apply_pending(Qcow2 *q);
 
+/* discard.c (change) */
+void discard_later(Qcow2 *q, uint64_t first, uint64_t n);
+void discard_flush(Qcow2 *q);
+
 /* meta.c (change; meta_hit also while looking up, with the L2 cache's lock held) */
 int meta_build(Qcow2 *q);
 /* After tables have gone or moved without meta_remove() */
@@ -400,6 +407,8 @@ int qcow2_measure(Options *options, Node *src, MeasureInfo *info, Error **err);
 
 int qcow2_create(const char *filename, Options *options, Error **err);
 int qcow2_change_backing(Node *node, const char *file, const char *format, Error **err);
+/* Cut off what lies behind the last cluster in use, with the counts of all others on disk. */
+int qcow2_truncate(Qcow2 *q);
 int qcow2_make_empty(Node *node, Error **err);
 extern const OptionDesc qcow2_amend_options[];
 int qcow2_amend(Node *node, Options *options, bool force, Progress *progress, Error **err);

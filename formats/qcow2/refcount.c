@@ -130,6 +130,7 @@ static int find_run(Qcow2 *q, uint64_t n, uint64_t *first)
     uint64_t limit = (L2_OFFSET >> q->cluster_bits) - n;
     uint8_t *block = NULL;
 
+    discard_flush(q);
     while (run < n) {
         if (c / per != index) {
             index = c / per;
@@ -389,7 +390,7 @@ void refcount_freed(Qcow2 *q, uint64_t first, uint64_t n, FreeReason why)
         q->packed_pos >> q->cluster_bits < first + n)
         q->packed_pos = 0;
     if (q->pass_discard & 1u << why)
-        node_discard(q->node->file, first << q->cluster_bits, n << q->cluster_bits);
+        discard_later(q, first, n);
 }
 
 static int drop_run(Qcow2 *q, const Pending *p)
@@ -421,5 +422,7 @@ int free_apply_pending(Qcow2 *q)
         ret = drop_run(q, &q->pending[i]);
     q->pending_count = 0;
     q->pending_clusters = 0;
+    if (!q->keep_discards)
+        discard_flush(q);
     return ret;
 }

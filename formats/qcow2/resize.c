@@ -67,8 +67,7 @@ static int grow(Qcow2 *q, uint64_t size, Prealloc prealloc, Error **err)
     return ret;
 }
 
-/* Cut off what lies behind the last cluster in use, with the counts of all others on disk. */
-static int truncate_file(Qcow2 *q)
+int qcow2_truncate(Qcow2 *q)
 {
     uint64_t end = div_round_up(node_size(q->node->file), q->cluster), count = 0;
     int ret = cache_write(q, &q->ref_cache, false);
@@ -83,6 +82,7 @@ static int truncate_file(Qcow2 *q)
         return ret;
     ret = node_resize(q->node->file, end << q->cluster_bits, PREALLOC_OFF, true, NULL);
     q->high_water = ret == 0 ? end : q->high_water;
+    q->packed_pos = 0;
     return ret;
 }
 
@@ -105,7 +105,7 @@ static int shrink(Qcow2 *q, uint64_t size, Error **err)
     if (ret == 0)
         ret = commit_metadata(q);
     if (ret == 0)
-        ret = truncate_file(q);
+        ret = qcow2_truncate(q);
     return ret == 0 && q->external ? data_resize(q, size, size, PREALLOC_OFF, err) : ret;
 }
 

@@ -636,10 +636,10 @@ int cmd_fetch(int argc, char **argv)
         else if (ret < 0 && common_option(&f.common, f.cmd, opt, &code) > 0)
             code = usage_error(f.cmd, "unknown option");
     }
-    if (code < 0)
+    if (code < 0) {
         code = prepare(&f, argc, argv);
-    if (code == 0)
-        code = fetch(&f);
+        code = code == 0 ? fetch(&f) : code;
+    }
     node_unref(f.src);
     part_free(&f.part);
     if (f.fd >= 0)

@@ -141,7 +141,7 @@ const Command commands[] = {
     { "io", cmd_io,
       "[--object objectdef] [--image-opts] [--no-external | --trusted] [-f fmt] [-c command]... "
       "[-r] "
-      "[-s] [-n] [-C] [-m] [-k] [-i aio] [-t cache] [-d discard] [-T trace] [-U] [filename]",
+      "[-s] [-n] [-C] [-m] [-k] [-i aio] [-t cache] [-d discard] [-T trace] [-U] [-V] [filename]",
       "read and write by script, for tests and debugging",
       "Each -c is one command; without any, they are read from standard input. 'help' lists "
       "them." },
@@ -360,6 +360,7 @@ static const OptionHelp option_help[] = {
     { "io", "-r", "", "open the image for reading only" },
     { "io", "-n", "", "same as -t none" },
     { "io", "-s", "", "write to a temporary overlay: the image does not change" },
+    { "io", "-V", "", "print the version" },
     { "io", "-d", " discard", "what becomes of discards: ignore or unmap" },
     { "io", "-C", "", "what backing files gave is stored in the image" },
     { "io", "-m", "", "buffers are not aligned (for O_DIRECT)" },

@@ -3,13 +3,12 @@
  *
  * Commands and outputs are those of qemu-io, which test suites of other projects drive and read.
  */
+#include "img-tool/help.h"
 #include "img-tool/io.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-
-#include "base/version.h"
 
 enum { MAX_ARGS = 64, MAX_COMMANDS = 1024 };
 
@@ -151,10 +150,7 @@ static int io_option(IoSession *s, IoArgs *args, const Command *cmd, int opt, in
     case 'k': return aio_option(args, "native", code);
     case 'T':
     case OPT_TRACE: return 0; /* there are no trace points to switch on */
-    case 'V':
-        printf("%s version %s (Onionskin)\n", program_name, ONIONSKIN_VERSION);
-        *code = 0;
-        return -1;
+    case 'V': *code = help_version(stdout); return -1;
     default: return common_option(&args->common, cmd, opt, code);
     }
 }

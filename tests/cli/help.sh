@@ -27,6 +27,7 @@ for c in $commands; do
         grep -Eq "unrecognized option|invalid option|unknown option" out.txt && unknown="$unknown $option"
     done
     same "$c knows the options of its help" "$unknown" ""
+    same "$c lists no option twice" "$(grep -oE '^  --?[A-Za-z][a-z-]*' help.txt | sort | uniq -d)" ""
     # What the usage line names is explained, and the other way round.
     usage=$(sed '/^$/q' help.txt | tr -d '\n' | tr -s ' ')
     missing=

@@ -89,12 +89,13 @@ alike compare -F nonsense top.qcow2 flat.raw
 alike compare top.qcow2
 
 # --- convert ------------------------------------------------------------------------------------------------------
-for options in "--object $SECRET -f qcow2 -O qcow2" "-c -O qcow2" "-p -O raw" "-q -O raw" "-t none -T none -O raw" \
-    "-B base.qcow2 -F qcow2 -O qcow2" "-o cluster_size=4k -O qcow2" "-S 4k -O raw" "-S 0 -O qcow2" "-r 200M -O raw" "-m 3 -W -O qcow2" \
-    "-C -O raw" "--salvage -O raw" "-U -O raw" "-O qcow2 -o size=10M"; do
+for line in "convert --object $SECRET -f qcow2 -O qcow2" "convert -c -O qcow2" "convert -p -O raw" "convert -q -O raw" \
+    "convert -t none -T none -O raw" "convert -B base.qcow2 -F qcow2 -O qcow2" "convert -o cluster_size=4k -O qcow2" \
+    "convert -S 4k -O raw" "convert -S 0 -O qcow2" "convert -r 200M -O raw" "convert -m 3 -W -O qcow2" "convert -C -O raw" \
+    "convert --salvage -O raw" "convert -U -O raw" "convert -O qcow2 -o size=10M"; do
     # shellcheck disable=SC2086
-    alike convert $options top.qcow2 new.img
-    format=raw && [[ $options == *"-O qcow2"* ]] && format=qcow2
+    alike $line top.qcow2 new.img
+    format=raw && [[ $line == *"-O qcow2"* ]] && format=qcow2
     same_content new.img $format
 done
 alike convert --image-opts -O raw driver=qcow2,file.filename=top.qcow2 new.img
@@ -255,6 +256,21 @@ is "bench --count --depth --write" \
 is "bitmap --granularity" "$IMG_TOOL" bitmap --add --granularity 64k base.qcow2 long
 is "bitmap --source-file --source-format" \
     "$IMG_TOOL" bitmap --merge b0 --source-file marked.qcow2 --source-format qcow2 base.qcow2 long
+is "bench --object" "$IMG_TOOL" bench --object $SECRET -q -c 8 n5.raw
+is "bitmap -U --list" "$IMG_TOOL" bitmap -U --list base.qcow2
+is "dd --object, -p, -t, -T" sh -c '"$IMG_TOOL" dd --object '$SECRET' -p -t none -T writeback bs=1M if=base.qcow2 of=n7.raw | grep -q "(100.00/100%)"'
+is "dd --cache --source-cache --quiet" "$IMG_TOOL" dd --cache unsafe --source-cache none --quiet bs=1M if=base.qcow2 of=n7.raw
+reports() { grep -q '"done": *[0-9]\|"bytes": *[0-9]' progress.json; } # JSON lines of --progress
+is "convert --progress=json" "$IMG_TOOL" convert --progress=json,fd=9 -O raw top.qcow2 n8.raw 9>progress.json
+is "... writes lines" reports
+is "compare --progress=json" "$IMG_TOOL" compare --progress=json,fd=9 top.qcow2 n8.raw 9>progress.json
+is "... writes lines" reports
+is "rebase --progress=json" "$IMG_TOOL" rebase --progress=json,fd=9 -b '' top.qcow2 9>progress.json
+is "... writes lines" reports
+"$IMG_TOOL" create -q -f qcow2 -b base.qcow2 -F qcow2 n9.qcow2
+is "commit --progress=json" "$IMG_TOOL" commit --progress=json,fd=9 n9.qcow2 9>progress.json
+is "... writes lines" reports
+is "snapshot --output=json" sh -c '"$IMG_TOOL" snapshot -l --output=json base.qcow2 | grep -q "^\["'
 is "map -s and -l" "$IMG_TOOL" map -s 0 -l 1M base.qcow2
 is "info --children shows the file below" sh -c '"$IMG_TOOL" info --children base.qcow2 | grep -qx "    protocol type: file"'
 is "info --children in JSON" sh -c '"$IMG_TOOL" info --children --output=json base.qcow2 | grep -q "\"children\": \["'

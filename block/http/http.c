@@ -499,6 +499,19 @@ static int http_preadv(Node *node, const struct iovec *iov, int iovcnt, uint64_t
     return ret;
 }
 
+/* All is data up to the end; behind it are zeros. */
+static int http_extent(Node *node, uint64_t off, uint64_t len, Extent *ext)
+{
+    uint64_t size = node->size;
+
+    ext->kind = off < size ? EXTENT_DATA : EXTENT_ZERO;
+    ext->zero = off >= size;
+    ext->has_pos = true;
+    ext->pos = off;
+    ext->len = off < size ? MIN(len, size - off) : len;
+    return 0;
+}
+
 /* Nobody knows how much space a server needs. */
 static uint64_t http_disk_size(Node *node)
 {
@@ -524,6 +537,7 @@ bool remote_version(const Node *node, char version[REMOTE_VERSION])
         .is_remote = true,                                                                         \
         .open = http_open,                                                                         \
         .close = http_close,                                                                       \
+        .extent = http_extent,                                                                     \
         .preadv = http_preadv,                                                                     \
         .disk_size = http_disk_size,                                                               \
     }

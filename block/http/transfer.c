@@ -199,6 +199,8 @@ static size_t on_data(char *buf, size_t size, size_t n, void *opaque)
     Transfer *t = opaque;
     size_t len = size * n, skip;
 
+    if (t->kind == TRANSFER_STAT)
+        return len; /* curl tells what it found out as if it were a header */
     if (!t->judged && judge(t) < 0)
         return 0;
     if (t->code < 0)

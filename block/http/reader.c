@@ -41,7 +41,10 @@ typedef struct Segment {
     Transfer transfer;
     PoolJob store;
     Reader *reader;
-    uint64_t start, end, have; /* [start, have) is in `data` */
+    uint64_t start, end;
+    _Atomic uint64_t have;   /* [start, have) is in `data`; only the engine's thread changes it */
+    _Atomic uint64_t wanted; /* who waits first needs so many; UINT64_MAX: nobody waits */
+    pthread_cond_t moved;    /* they have come, or the segment has ended */
     uint8_t *data;
     unsigned users;
     bool loading, keep; /* keep: belongs into the disk cache */
@@ -65,7 +68,6 @@ struct Reader {
     uint64_t memory;
     Stream streams[STREAMS];
     uint64_t tick;
-    unsigned waiters;
     uint8_t *spare[SPARE_MAX]; /* buffers of SEGMENT_MAX */
     unsigned n_spare;
     int lost;   /* the file has changed: nothing fits together any more */
@@ -81,7 +83,6 @@ Reader *reader_new(const ReaderConfig *config)
     r->config = *config;
     TAILQ_INIT(&r->segments);
     pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->moved, NULL);
     r->pool = config->cache ? pool_new(1) : NULL;
     return r;
 }
@@ -102,6 +103,7 @@ static void segment_free(Reader *r, Segment *s)
         r->spare[r->n_spare++] = take(&s->data);
     free(s->data);
     error_free(s->err);
+    pthread_cond_destroy(&s->moved);
     free(s);
 }
 
@@ -115,7 +117,6 @@ void reader_free(Reader *r)
         segment_free(r, TAILQ_FIRST(&r->segments));
     while (r->n_spare)
         free(r->spare[--r->n_spare]);
-    pthread_cond_destroy(&r->moved);
     pthread_mutex_destroy(&r->lock);
     free(r);
 }
@@ -173,8 +174,11 @@ static Segment *segment_new(Reader *r, uint64_t start, uint64_t end)
         return NULL;
     }
     s->reader = r;
-    s->start = s->have = start;
+    s->start = start;
     s->end = end;
+    atomic_init(&s->have, start);
+    atomic_init(&s->wanted, UINT64_MAX);
+    pthread_cond_init(&s->moved, NULL);
     r->memory += end - start;
     TAILQ_INSERT_HEAD(&r->segments, s, link);
     return s;
@@ -202,17 +206,25 @@ static void segment_release(Reader *r, Segment *s)
 /* ---- transfers (on the engine's thread) --------------------------------------------------------
  */
 
+/* With the lock held. */
+static void wake(Segment *s)
+{
+    atomic_store(&s->wanted, UINT64_MAX);
+    pthread_cond_broadcast(&s->moved);
+}
+
+/* curl brings 16 KiB at a time, so this takes the lock only if somebody can go on. */
 static int on_data(Transfer *t, const void *buf, size_t len)
 {
     Segment *s = t->owner;
-    Reader *r = s->reader;
 
     memcpy(s->data + (t->at - s->start), buf, len);
-    pthread_mutex_lock(&r->lock);
-    s->have = t->at + len;
-    if (r->waiters)
-        pthread_cond_broadcast(&r->moved);
-    pthread_mutex_unlock(&r->lock);
+    atomic_store(&s->have, t->at + len);
+    if (t->at + len < atomic_load(&s->wanted))
+        return 0;
+    pthread_mutex_lock(&s->reader->lock);
+    wake(s);
+    pthread_mutex_unlock(&s->reader->lock);
     return 0;
 }
 
@@ -238,7 +250,7 @@ static void on_done(Transfer *t, int ret, Error *err)
     s->err = err;
     if (ret == -ESTALE)
         r->lost = ret;
-    pthread_cond_broadcast(&r->moved);
+    wake(s);
     if (ret == 0 && s->keep) {
         s->users++;
         s->store.run = store_segment;
@@ -414,10 +426,12 @@ static int segment_get(Reader *r, uint64_t off, uint64_t end, Stream *stream, Se
 static int segment_wait(Reader *r, Segment *s, uint64_t end, Error **err)
 {
     end = MIN(end, s->end);
-    r->waiters++;
-    while (s->loading && s->have < end)
-        pthread_cond_wait(&r->moved, &r->lock);
-    r->waiters--;
+    while (s->loading) {
+        atomic_store(&s->wanted, MIN(atomic_load(&s->wanted), end)); /* before looking at `have` */
+        if (atomic_load(&s->have) >= end)
+            break;
+        pthread_cond_wait(&s->moved, &r->lock);
+    }
     if (s->have >= end)
         return 0;
     return error_set(err, s->ret, "%s", error_message(s->err, s->ret));

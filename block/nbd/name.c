@@ -161,6 +161,8 @@ static int parse_uri(const char *uri, Options *o, Error **err)
         options_set(o, "tls", "on");
     if (!local)
         ret = parse_authority(authority, (size_t)(path - authority), o, err);
+    else if (path > authority && path[-1] == '@')
+        ret = set_decoded(o, "tls-username", authority, (size_t)(path - authority - 1), err);
     else if (path != authority)
         ret = error_set(err, -EINVAL, "the URI of a socket has three slashes: nbd+unix:///");
     if (ret == 0 && query - path > 1)

@@ -21,10 +21,10 @@
 
 #include "base/iov.h"
 #include "base/math.h"
-#include "block/driver.h"
 #include "block/file-lock.h"
+#include "block/graph.h"
 
-enum { DIRECT_ALIGN = 4096, BOUNCE_MAX = 1 << 20 };
+enum { SECTOR = 512, DIRECT_ALIGN = 4096, BOUNCE_MAX = 1 << 20 };
 
 typedef struct {
     int fd; /* plus one: zeroed state is "none" */
@@ -582,10 +582,29 @@ static const OptionDesc file_create_options[] = {
     { NULL, NULL, NULL, NULL },
 };
 
+/* What a server has cannot be made: it is there. Nobody shall take the new image for the old one.
+ */
+static int open_remote(const char *filename, const BlockDriver *drv, Node **out, Error **err)
+{
+    Options *o = options_new();
+
+    options_set(o, "driver", drv->name);
+    int ret = node_open(filename, NULL, o, OPEN_RDWR, out, err);
+    if (ret < 0)
+        return ret;
+    ret = node_pwrite_zeroes(*out, 0, MIN(node_size(*out), (uint64_t)SECTOR), 0);
+    return ret < 0 ? error_set(err, ret, "cannot write to '%s': %s", filename, strerror(-ret)) : 0;
+}
+
 /* Made if it is missing; emptied only after we know that nobody else uses it. */
 int node_create_file(const char *filename, Node **out, Error **err)
 {
     const char *path = strncmp(filename, "file:", 5) == 0 ? filename + 5 : filename;
+    AUTO_FREE char *proto = path_protocol(path);
+    const BlockDriver *drv = proto ? driver_for_scheme(proto) : NULL;
+
+    if (drv && drv->is_remote)
+        return open_remote(path, drv, out, err);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 
     if (fd < 0)

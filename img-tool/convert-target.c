@@ -21,8 +21,11 @@ enum { NOTE_BYTES = 16 << 20, DURABLE_NOTE_BYTES = 256 << 20, COMPARED = 1 << 20
 
 static bool is_regular_or_absent(const char *path)
 {
+    AUTO_FREE char *proto = path_protocol(path);
     struct stat st;
 
+    if (proto && strcmp(proto, "file") != 0) /* a server has it */
+        return false;
     return stat(path, &st) < 0 || S_ISREG(st.st_mode);
 }
 

@@ -3,8 +3,8 @@
 #   serve SOCKET COMMAND...   run a server in the background until it listens there; its process id is $server
 #   stop                      end that server; its exit code becomes $code
 #   free_port                 print a TCP port of this host that nobody listens at
-servers=()
-trap 'kill "${servers[@]}" 2>/dev/null; rm -rf "$TAP_FOLDER"' EXIT
+touch "$TAP_FOLDER/servers"
+trap 'kill $(cat "$TAP_FOLDER/servers") 2>/dev/null; rm -rf "$TAP_FOLDER"' EXIT
 
 wait_for_socket() { # PATH
     local i
@@ -22,7 +22,7 @@ serve() {
     rm -f "$socket"
     "$@" >server.log 2>&1 &
     server=$!
-    servers+=($server)
+    echo $server >>"$TAP_FOLDER/servers"
     wait_for_socket "$socket"
 }
 

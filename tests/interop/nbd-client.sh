@@ -60,7 +60,8 @@ stop
 port=$(free_port)
 cp reference.raw copy.raw
 qemu-nbd -t -f raw -b 127.0.0.1 -p "$port" copy.raw &
-servers+=($!) server=$!
+server=$!
+echo $server >>servers
 is "TCP, waiting for the server" "$IMG_TOOL" compare --image-opts \
     "driver=raw,file.driver=nbd,file.host=127.0.0.1,file.port=$port,file.open-timeout=20" "driver=raw,file=reference.raw"
 is "nbd:HOST:PORT" "$IMG_TOOL" compare -f raw -F raw "nbd:127.0.0.1:$port" reference.raw

@@ -109,7 +109,7 @@ is "they are there" qemu-io -r -f raw -c 'read -q -P 55 1M 1M' target.raw
 
 # ---- the process ----
 is "--fork" "$nbd" --fork --pid-file="$PWD/pid" -t -f raw -k "$PWD/s" target.raw
-servers+=("$(cat pid)")
+cat pid >>servers
 is "serves" qemu-io -r -f raw -c 'read -q -P 55 1M 1M' "$uri"
 kill "$(cat pid)"
 gone() { for ((i = 0; i < 200; i++)); do [ -e pid ] || return 0; sleep 0.05; done; return 1; }

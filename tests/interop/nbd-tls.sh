@@ -64,7 +64,7 @@ serve_tcp() { # COMMAND...: wait until it listens at $port
     port=$(free_port)
     "$@" -b 127.0.0.1 -p "$port" >server.log 2>&1 &
     server=$!
-    servers+=($server)
+    echo $server >>servers
     local i
     for ((i = 0; i < 200; i++)); do
         (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return

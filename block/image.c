@@ -155,11 +155,25 @@ int node_make_empty(Node *node, Error **err)
     return CHANGE(node, make_empty, "way to drop its data", make_empty(node, err));
 }
 
+static bool can_amend(const Node *node, const char *option)
+{
+    for (const OptionDesc *o = node->driver->amend_options; o && o->name; o++)
+        if (strcmp(o->name, option) == 0)
+            return true;
+    return false;
+}
+
 int node_amend(Node *node, Options *options, bool force, Progress *progress, Error **err)
 {
     AUTO_OPTIONS Options *o = options;
+    uint64_t size = node_size(node);
+    int ret = can_amend(node, "size") ? options_take_size(o, "size", &size, err) : 0;
 
-    return CHANGE(node, amend, "options that can be amended", amend(node, o, force, progress, err));
+    if (ret == 0)
+        ret = CHANGE(node, amend, "options that can be amended",
+                     amend(node, o, force, progress, err));
+    return ret == 0 && size != node_size(node) ? node_resize(node, size, PREALLOC_OFF, true, err)
+                                               : ret;
 }
 
 /* ---- snapshots ----------------------------------------------------------------------------- */

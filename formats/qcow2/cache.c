@@ -200,6 +200,15 @@ void cache_forget_cluster(Qcow2 *q, Cache *c, uint64_t off)
         cache_forget(c, at);
 }
 
+void cache_drop(Cache *c)
+{
+    pthread_mutex_lock(&c->lock);
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->slots[i].off)
+            unlink_slot(c, &c->slots[i]);
+    pthread_mutex_unlock(&c->lock);
+}
+
 bool cache_crowded(const Cache *c)
 {
     return c->dirty > c->max / 2;

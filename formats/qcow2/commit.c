@@ -143,3 +143,15 @@ int commit_settle(Qcow2 *q)
         ret = cache_write(q, &q->ref_cache, false);
     return ret == 0 ? barrier(q) : ret;
 }
+
+int commit_counts(Qcow2 *q)
+{
+    int ret = cache_write(q, &q->ref_cache, false);
+
+    if (ret == 0 && q->reftable_dirty) {
+        ret = barrier(q);
+        if (ret == 0)
+            ret = write_reftable(q);
+    }
+    return ret == 0 ? barrier(q) : ret;
+}

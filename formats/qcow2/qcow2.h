@@ -254,6 +254,8 @@ void cache_forget(Cache *c, uint64_t off);
 void cache_forget_cluster(Qcow2 *q, Cache *c, uint64_t off);
 /* Write dirty tables (only_fresh: those that nothing refers to); they become clean. */
 int cache_write(Qcow2 *q, Cache *c, bool only_fresh);
+/* Forget all, which must be clean. */
+void cache_drop(Cache *c);
 bool cache_crowded(const Cache *c); /* too many dirty tables */
 
 /* commit.c (change lock held; look-ups may go on) */
@@ -261,6 +263,8 @@ int commit_metadata(Qcow2 *q);
 int commit_if_crowded(Qcow2 *q);
 /* Everything written so far, counts included, is stable. */
 int commit_settle(Qcow2 *q);
+/* The counts alone, with data written so far; nothing is freed yet. */
+int commit_counts(Qcow2 *q);
 int barrier(Qcow2 *q);
 void l1_set(Qcow2 *q, uint32_t index, uint64_t entry);
 
@@ -410,6 +414,8 @@ int qcow2_change_backing(Node *node, const char *file, const char *format, Error
 /* Cut off what lies behind the last cluster in use, with the counts of all others on disk. */
 int qcow2_truncate(Qcow2 *q);
 int qcow2_make_empty(Node *node, Error **err);
+
+/* amend.c */
 extern const OptionDesc qcow2_amend_options[];
 int qcow2_amend(Node *node, Options *options, bool force, Progress *progress, Error **err);
 

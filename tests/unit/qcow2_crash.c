@@ -41,20 +41,24 @@ typedef struct {
     bool packed;  /* compressed writes, too; clusters of 1k */
     bool resizes; /* the end comes and goes */
     bool bitmaps; /* dirty bitmaps are added, cleared, merged, removed; always of 512 bytes */
+    bool amends;  /* version, width of the counts and laziness change */
 } Case;
 
 static const Case cases[] = {
-    { "512 byte clusters", "cluster_size=512", false, false, false, false, false },
-    { "overlay", "cluster_size=4k", true, false, false, true, false },
+    { "512 byte clusters", "cluster_size=512", false, false, false, false, false, false },
+    { "overlay", "cluster_size=4k", true, false, false, true, false, false },
     { "64 bit counts, snapshots", "cluster_size=512,refcount_bits=64", false, true, false, false,
+      false, false },
+    { "snapshots of an overlay", "cluster_size=1k,refcount_bits=8", true, true, true, false, false,
       false },
-    { "snapshots of an overlay", "cluster_size=1k,refcount_bits=8", true, true, true, false,
+    { "version 2", "cluster_size=1k,compat=0.10", false, true, true, false, false, false },
+    { "lazy refcounts", "cluster_size=1k,lazy_refcounts=on", true, true, true, false, false,
       false },
-    { "version 2", "cluster_size=1k,compat=0.10", false, true, true, false, false },
-    { "lazy refcounts", "cluster_size=1k,lazy_refcounts=on", true, true, true, false, false },
-    { "compressed", "cluster_size=1k", false, false, true, true, false },
-    { "bitmaps", "cluster_size=512", false, false, false, false, true },
-    { "bitmaps, resizes", "cluster_size=512", false, true, false, true, true },
+    { "compressed", "cluster_size=1k", false, false, true, true, false, false },
+    { "bitmaps", "cluster_size=512", false, false, false, false, true, false },
+    { "bitmaps, resizes", "cluster_size=512", false, true, false, true, true, false },
+    { "amended overlay", "cluster_size=512", true, true, false, false, false, true },
+    { "amended", "cluster_size=1k", false, true, true, false, false, true },
 };
 
 /* A sector's content is one number, repeated; 0 is zeros, 1 the backing file. */
@@ -236,6 +240,22 @@ static void do_bitmap(Run *r, Op *op, Value id)
     }
 }
 
+static void do_amend(Run *r)
+{
+    static const char *const changes[] = {
+        "refcount_bits=64,compat=1.1",
+        "refcount_bits=32,lazy_refcounts=on,compat=1.1",
+        "refcount_bits=16,lazy_refcounts=off",
+        "compat=0.10,refcount_bits=16,lazy_refcounts=off",
+        "compat=1.1",
+    };
+    Options *o = options_new();
+    Error *err = NULL;
+
+    options_parse(o, changes[rnd(ARRAY_LEN(changes))], NULL, NULL);
+    ok(node_amend(r->node, o, false, NULL, &err), err, "amend");
+}
+
 static void do_op(Run *r, Op *op, Value id)
 {
     struct stat st;
@@ -244,6 +264,8 @@ static void do_op(Run *r, Op *op, Value id)
     memcpy(op->base, op[-1].base, sizeof(op->base));
     if (r->c->bitmaps && rnd(4) == 0) {
         do_bitmap(r, op, id);
+    } else if (r->c->amends && rnd(6) == 0) {
+        do_amend(r);
     } else if (kind == 0) {
         ok(node_flush(r->node), NULL, "flush");
         op->flush = true;
@@ -494,7 +516,7 @@ static void repair(const Run *r, size_t cut)
 static void survive(const Run *r, const Disk *d, size_t cut)
 {
     int fd = open(r->crash, O_RDWR | O_CREAT | O_TRUNC, 0600);
-    bool lazy = strstr(r->c->options, "lazy");
+    bool lazy = strstr(r->c->options, "lazy") || r->c->amends;
     uint64_t harmless = 0;
     CheckResult result;
     Error *err = NULL;

@@ -9,6 +9,7 @@
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -115,8 +116,6 @@ static const int allowed[] = {
     __NR_madvise,
     __NR_brk,
     __NR_futex,
-    __NR_clone,
-    __NR_clone3,
     __NR_set_robust_list,
     __NR_rseq,
     __NR_membarrier,
@@ -144,7 +143,7 @@ static const int allowed[] = {
 #endif
 };
 
-enum { FILTER_HEAD = 4, FILTER_MAX = FILTER_HEAD + ARRAY_LEN(allowed) + 2 };
+enum { FILTER_HEAD = 10, FILTER_MAX = FILTER_HEAD + ARRAY_LEN(allowed) + 2 };
 
 static int restrict_calls(void)
 {
@@ -153,6 +152,13 @@ static int restrict_calls(void)
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_HERE, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        /* threads, but no processes: clone3() hides its flags, so the library must use clone() */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, ARRAY_LEN(allowed) + 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JA, ARRAY_LEN(allowed), 0, 0),
     };
     size_t n = FILTER_HEAD;
 

@@ -235,6 +235,10 @@ int run_reopen(IoSession *s, int argc, char **argv)
     IoOpen before = copy_of(&s->how), how = copy_of(&s->how);
     int ret = reopen_arguments(&how, argc, argv);
 
+    if (ret == 0 && s->how.snapshot) {
+        complain("an image that was opened with -s cannot be reopened: its overlay would be lost");
+        ret = -1;
+    }
     if (ret == 0 && (ret = node_flush(s->node)) < 0) {
         complain("cannot flush: %s", strerror(-ret));
         ret = -1;

@@ -207,8 +207,8 @@ bool transfer_prepare(IoSession *s, Transfer *t, bool writing)
 {
     if (writing ? !consistent_write(t) : !consistent_read(t))
         return false;
-    if (t->zeroes)
-        return true;
+    if (t->zeroes || (!t->vmstate && transfer_check(s, t) < 0))
+        return true; /* no buffer for what will be refused anyway */
     if (!allocate(s, t))
         return false;
     if (t->source_file)

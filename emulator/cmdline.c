@@ -561,6 +561,23 @@ static int parse_S(Config *c, const char *value, Error **err)
     return 0;
 }
 
+static int parse_gdb(Config *c, const char *value, Error **err)
+{
+    if (strcmp(value, "none") == 0) {
+        c->gdb = NULL;
+        return 0;
+    }
+    int ret = char_check(value, err);
+    return ret < 0 ? ret : set_string(&c->gdb, value);
+}
+
+/* Only this host may connect: a debugger may do anything. */
+static int parse_s(Config *c, const char *value, Error **err)
+{
+    (void)value, (void)err;
+    return set_string(&c->gdb, "tcp:127.0.0.1:1234");
+}
+
 static int parse_d(Config *c, const char *value, Error **err)
 {
     unsigned mask;
@@ -664,6 +681,9 @@ const CmdOption cmd_options[] = {
       parse_nodefaults },
     { OPT_RUN, "no-user-config", NULL, "read no configuration files: none are read anyway",
       parse_nothing },
+    { OPT_RUN, "gdb", "DEVICE", "wait for gdb there: tcp:HOST:PORT, unix:PATH, stdio, ...",
+      parse_gdb },
+    { OPT_RUN, "s", NULL, "the same as -gdb tcp:127.0.0.1:1234", parse_s },
     { OPT_RUN, "S", NULL, "do not start: wait for \"cont\" in the monitor", parse_S },
     { OPT_RUN, "no-reboot", NULL, "quit when the guest resets", parse_no_reboot },
     { OPT_RUN, "no-shutdown", NULL, "stop, do not quit, when the guest powers off",

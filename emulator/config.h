@@ -59,6 +59,7 @@ typedef struct Config {
     const char *monitors[CONFIG_MONITORS];
     unsigned n_monitors;
     const char *debugcon;
+    const char *gdb; /* where gdb connects; NULL: nowhere */
     bool nographic, display_none;
     VgaKind vga;
     bool vga_given;

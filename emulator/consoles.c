@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "emulator/gdb/gdb.h"
 #include "emulator/machine.h"
 #include "emulator/monitor/monitor.h"
 
@@ -86,6 +87,25 @@ static int open_monitor(Machine *m, const char *spec, Error **err)
     return ret;
 }
 
+/* A socket is one that gdb connects to, and nobody waits for it unless the text says so. */
+static int open_gdb(Machine *m, const char *spec, Error **err)
+{
+    AUTO_FREE char *text = NULL;
+    CharBackend *be;
+    bool socket = strncmp(spec, "tcp:", 4) == 0 || strncmp(spec, "unix:", 5) == 0;
+    bool plain = socket && !strstr(spec, ",server") && !strstr(spec, ",wait");
+
+    if (asprintf(&text, "%s%s", spec, plain ? ",server,nowait" : "") < 0)
+        return error_set(err, -ENOMEM, "no memory for a name");
+    int ret =
+        strcmp(spec, "stdio") == 0 ? char_stdio_open(true, &be, err) : char_open(text, &be, err);
+    if (ret < 0)
+        return ret;
+    m->backends[m->n_backends++] = be;
+    m->gdb = gdb_new(m, &be->chr);
+    return m->gdb ? 0 : error_set(err, -ENOMEM, "no memory for the debugger");
+}
+
 /* What the command line leaves open. NULL: nothing. */
 static const char *default_serial(const Config *c)
 {
@@ -119,7 +139,9 @@ int consoles_open(Machine *m, Error **err)
         serial = NULL;
     if (monitor && uses_stdio(c))
         monitor = NULL;
-    if (c->debugcon)
+    if (c->gdb)
+        ret = open_gdb(m, c->gdb, err);
+    if (ret == 0 && c->debugcon)
         ret = char_open(c->debugcon, &m->debugcon, err);
     for (unsigned i = 0; ret == 0 && i < c->n_serials; i++)
         ret = open_line(m, c->serials[i], &m->serial[i], err);
@@ -134,6 +156,8 @@ int consoles_open(Machine *m, Error **err)
 
 void consoles_close(Machine *m)
 {
+    gdb_free(m->gdb);
+    m->gdb = NULL;
     for (unsigned i = 0; i < m->n_monitors; i++)
         monitor_free(m->monitors[i]);
     for (unsigned i = 0; i < m->n_muxes; i++)

@@ -10,6 +10,7 @@
 #include "base/endian.h"
 #include "emulator/cmdline.h"
 #include "emulator/display.h"
+#include "emulator/gdb/gdb.h"
 #include "emulator/log.h"
 #include "emulator/monitor/monitor.h"
 
@@ -209,7 +210,7 @@ int machine_init(Machine *m, const Config *config, Error **err)
 int machine_run(Machine *m)
 {
     machine_reset(m);
-    if (!m->config->paused)
+    if (!m->config->paused && !(m->gdb && gdb_connected(m->gdb)))
         machine_cont(m);
     while (!m->done) {
         mainloop_step();

@@ -15,7 +15,7 @@
 #include "hw/ide/ide.h"
 #include "tcg/tcg.h"
 
-enum { TSC_HZ = 1000000000, MACHINE_BACKENDS = CONFIG_SERIALS + CONFIG_MONITORS + 1 };
+enum { TSC_HZ = 1000000000, MACHINE_BACKENDS = CONFIG_SERIALS + CONFIG_MONITORS + 2 };
 
 /* What the machine does, see docs/EMULATOR.md. */
 typedef enum {
@@ -25,7 +25,14 @@ typedef enum {
 } RunState;
 
 /* What somebody wants the main loop to do; vCPUs stand still from RESET, SHUTDOWN or QUIT on. */
-enum { WANT_RESET = 1, WANT_SHUTDOWN = 2, WANT_POWERDOWN = 4, WANT_QUIT = 8, WANT_RECLAIM = 16 };
+enum {
+    WANT_RESET = 1,
+    WANT_SHUTDOWN = 2,
+    WANT_POWERDOWN = 4,
+    WANT_QUIT = 8,
+    WANT_RECLAIM = 16,
+    WANT_DEBUG = 32
+};
 
 typedef struct Machine Machine;
 typedef struct Monitor Monitor;
@@ -58,6 +65,9 @@ struct Machine {
     VCpu *cpus;
     unsigned n_cpus;
     pthread_cond_t cpu_left; /* a vCPU left cpu_run() */
+    int only_cpu;            /* the only one that may run, for a debugger; -1: all may */
+    int debug_cpu;           /* WANT_DEBUG: whose cpu_run() ended with RUN_DEBUG */
+    struct Gdb *gdb;         /* NULL: no -gdb */
     unsigned holds;          /* vcpus_hold() minus vcpus_release() */
     bool ending;             /* vCPU threads shall end */
 

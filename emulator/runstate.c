@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "emulator/gdb/gdb.h"
 #include "emulator/log.h"
 #include "emulator/machine.h"
 
@@ -108,6 +109,13 @@ static void power_off(Machine *m)
         m->done = true;
 }
 
+static void stop_for_debugger(Machine *m)
+{
+    machine_stop(m);
+    if (m->gdb)
+        gdb_stopped(m->gdb, m->debug_cpu);
+}
+
 void machine_serve_wants(Machine *m)
 {
     while (m->wants && !m->done) {
@@ -116,6 +124,8 @@ void machine_serve_wants(Machine *m)
         m->wants = 0;
         if (wants & WANT_RECLAIM)
             reclaim_maps(m);
+        if (wants & WANT_DEBUG)
+            stop_for_debugger(m);
         if (wants & WANT_QUIT)
             m->done = true;
         else if (wants & WANT_SHUTDOWN)

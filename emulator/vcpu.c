@@ -24,7 +24,8 @@ static bool may_run(const VCpu *v)
     const Machine *m = v->machine;
 
     return m->state == STATE_RUNNING && !m->holds &&
-           !(m->wants & (WANT_RESET | WANT_SHUTDOWN | WANT_QUIT));
+           !(m->wants & (WANT_RESET | WANT_SHUTDOWN | WANT_QUIT | WANT_DEBUG)) &&
+           (m->only_cpu < 0 || m->only_cpu == (int)v->index);
 }
 
 static void run_once(VCpu *v)
@@ -38,6 +39,10 @@ static void run_once(VCpu *v)
     if (result == RUN_SHUTDOWN) {
         log_trace(TRACE_STATE, "state: CPU %u shut down (triple fault)", v->index);
         machine_want(v->machine, WANT_RESET);
+    }
+    if (result == RUN_DEBUG) {
+        v->machine->debug_cpu = (int)v->index;
+        machine_want(v->machine, WANT_DEBUG);
     }
     pthread_cond_broadcast(&v->machine->cpu_left);
 }
@@ -101,6 +106,7 @@ void vcpus_release(Machine *m)
 int vcpus_init(Machine *m, Error **err)
 {
     m->n_cpus = m->config->cpus;
+    m->only_cpu = -1;
     m->cpus = calloc(m->n_cpus, sizeof(*m->cpus));
     if (!m->cpus)
         return error_set(err, -ENOMEM, "no memory for CPUs");

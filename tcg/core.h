@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "base/math.h"
+#include "tcg/debug.h"
 #include "tcg/guest.h"
 #include "tcg/host.h"
 #include "tcg/tcg.h"
@@ -82,6 +83,7 @@ struct Tcg {
     void *host_data; /* the back end's */
     pthread_mutex_t lock;
     World world;
+    struct TcgDebug *debug; /* NULL: no debugger */
 
     PhysPage *_Atomic leaves[PHYS_LEAVES];
     PhysPage beyond; /* stands for every page above PHYS_BITS */
@@ -155,6 +157,11 @@ typedef struct CpuCore {
     CodeStore stores[CODE_STORES];
     unsigned n_stores; /* more than CODE_STORES: some were not noted */
 
+    bool stepping;          /* for a debugger */
+    DebugStop debug_stop;   /* cpu_run() must return RUN_DEBUG */
+    DebugStop debug_reason; /* of the last such return */
+    uint64_t debug_la;
+    WatchKind debug_kind;
     bool want_alone;    /* the next block is one instruction, which changes code */
     bool running_alone; /* it is running: its stores do not undo it */
     bool unwound;       /* guest->deliver() is due */

@@ -67,6 +67,8 @@ static Block *look_up(Cpu *cpu, uint64_t la, unsigned mmu, uint32_t mode)
     const FetchEntry *e = fetch_page(cpu, la, mmu);
     Block *b;
 
+    if (unlikely(tcg->debug) && !cpu->core->stepping && debug_page_has_breakpoint(tcg, la))
+        mode |= cpu->guest->debug_mode;
     pthread_mutex_lock(&tcg->lock);
     b = code_cache_find(tcg, e->gpa | (la & PAGE_MASK), mode);
     pthread_mutex_unlock(&tcg->lock);
@@ -208,6 +210,19 @@ static bool take_core_requests(Cpu *cpu)
     return req & CPU_REQ_STOP;
 }
 
+static bool leave_for_debugger(Cpu *cpu, RunResult *result)
+{
+    CpuCore *core = cpu->core;
+
+    if (likely(core->debug_stop == DEBUG_NOTHING))
+        return false;
+    core->debug_reason = core->debug_stop;
+    core->debug_stop = DEBUG_NOTHING;
+    core->unwound = false;
+    *result = RUN_DEBUG;
+    return true;
+}
+
 /* True: *result says why cpu_run() returns. */
 static bool attend(Cpu *cpu, RunResult *result)
 {
@@ -219,14 +234,30 @@ static bool attend(Cpu *cpu, RunResult *result)
         *result = RUN_STOPPED;
         return true;
     }
-    if (cpu->core->unwound || cpu->guest->deliverable(cpu)) {
+    if (leave_for_debugger(cpu, result))
+        return true;
+    if (cpu->core->unwound || (!cpu->core->stepping && cpu->guest->deliverable(cpu))) {
+        bool stepped = cpu->core->stepping && !cpu->core->want_alone;
+
         cpu->core->unwound = false;
         cpu->guest->deliver(cpu);
+        if (unlikely(stepped)) /* into the handler of the instruction's exception */
+            cpu->core->debug_stop = DEBUG_STEP;
     }
+    if (leave_for_debugger(cpu, result))
+        return true;
     if (!cpu->shutdown && !cpu->halted)
         return false;
     *result = cpu->shutdown ? RUN_SHUTDOWN : RUN_HALTED;
     return true;
+}
+
+static void step(Cpu *cpu)
+{
+    cpu->core->want_alone = true;
+    run_alone(cpu);
+    if (cpu->core->debug_stop == DEBUG_NOTHING)
+        cpu->core->debug_stop = DEBUG_STEP;
 }
 
 static RunResult run(Cpu *cpu)
@@ -240,7 +271,9 @@ static RunResult run(Cpu *cpu)
         cpu->in_code = false;
     }
     while (!attend(cpu, &result)) {
-        if (unlikely(cpu->core->want_alone))
+        if (unlikely(cpu->core->stepping))
+            step(cpu);
+        else if (unlikely(cpu->core->want_alone))
             run_alone(cpu);
         else
             run_blocks(cpu);

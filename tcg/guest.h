@@ -71,6 +71,13 @@ struct GuestArch {
     /* CPU_REQ_* that would be acted on now (wakes a halted CPU). */
     uint32_t (*deliverable)(Cpu *cpu);
 
+    /* For debug.h: what a debugger wants has changed; registers by gdb's numbers. */
+    void (*debug_changed)(Cpu *cpu);
+    size_t (*debug_get_reg)(Cpu *cpu, unsigned n, uint8_t *buf);
+    size_t (*debug_set_reg)(Cpu *cpu, unsigned n, const uint8_t *buf);
+    const char *(*debug_target)(Cpu *cpu);
+    uint32_t debug_mode; /* of blocks whose instructions each call debug_check() first */
+
     /* Registers as `info registers` shows them. */
     void (*dump)(Cpu *cpu, FILE *out);
 };

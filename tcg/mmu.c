@@ -369,6 +369,8 @@ void *mmu_rmw_ptr(Cpu *cpu, uint64_t va, size_t size, unsigned mmu)
 
     if (likely(p != NULL))
         return p;
+    watch(cpu, va, size, false);
+    watch(cpu, va, size, true);
     if (crosses(va, size)) {
         cpu_probe(cpu, va, size, ACCESS_WRITE, mmu);
         return NULL;

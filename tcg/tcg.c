@@ -69,6 +69,7 @@ void tcg_free(Tcg *tcg)
     phys_free(tcg);
     pthread_mutex_destroy(&tcg->lock);
     world_destroy(&tcg->world);
+    free(tcg->debug);
     free(tcg);
 }
 

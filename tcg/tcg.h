@@ -94,6 +94,7 @@ typedef enum {
     RUN_STOPPED,  /* CPU_REQ_STOP */
     RUN_HALTED,   /* HLT: nothing to do until a request is deliverable */
     RUN_SHUTDOWN, /* triple fault */
+    RUN_DEBUG,    /* a breakpoint, watchpoint or step of debug.h */
 } RunResult;
 
 /* Run until one of the above; from the CPU's own thread. */

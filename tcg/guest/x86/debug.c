@@ -5,6 +5,7 @@
  * x86_check_breakpoints() first. A data or I/O breakpoint hit is left in debug_hits and trapped
  * there, before the next instruction.
  */
+#include "tcg/debug.h"
 #include "tcg/guest/x86/system.h"
 
 enum { DR6_FIXED = (int)0xffff0ff0, DR6_BD = 1 << 13, DR7_FIXED = 1 << 10, DR7_GD = 1 << 13 };
@@ -69,6 +70,7 @@ void x86_check_breakpoints(X86Cpu *x, uint64_t pc)
     uint64_t linear = x86_code64(x) ? pc : (uint32_t)(x->seg[SEG_CS].base + pc);
     uint64_t hits = 0;
 
+    debug_check(&x->c, linear);
     if (x->debug_hits) {
         hits = x->debug_hits;
         x->debug_hits = 0;
@@ -104,6 +106,7 @@ void x86_watch(X86Cpu *x, uint64_t addr, unsigned len, bool write, bool io)
 void x86_watch_data(Cpu *cpu, uint64_t va, unsigned size, bool write)
 {
     x86_watch(x86(cpu), va, size, write, false);
+    debug_access(cpu, va, size, write);
 }
 
 bool x86_watches_data(const X86Cpu *x)

@@ -244,6 +244,11 @@ void x86_check_breakpoints(X86Cpu *x, uint64_t pc);
 void x86_watch(X86Cpu *x, uint64_t addr, unsigned len, bool write, bool io);
 void x86_watch_data(Cpu *cpu, uint64_t va, unsigned size, bool write);
 bool x86_watches_data(const X86Cpu *x);
+/* gdb.c */
+void x86_debug_changed(Cpu *cpu);
+size_t x86_debug_get_reg(Cpu *cpu, unsigned n, uint8_t *buf);
+size_t x86_debug_set_reg(Cpu *cpu, unsigned n, const uint8_t *buf);
+const char *x86_debug_target(Cpu *cpu);
 bool x86_has_watch(const X86Cpu *x, uint64_t page);
 uint64_t x86_rdmsr(X86Cpu *x, uint32_t n);
 void x86_wrmsr(X86Cpu *x, uint32_t n, uint64_t v);

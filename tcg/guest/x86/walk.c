@@ -5,6 +5,7 @@
  * be allowed, each atomically against the entry as it was read; if another processor was faster,
  * the walk starts again.
  */
+#include "tcg/debug.h"
 #include "tcg/guest/x86/system.h"
 
 #define PTE_NX ((uint64_t)1 << 63)
@@ -183,7 +184,8 @@ static bool walk_fault(X86Cpu *x, uint64_t va, Access access, unsigned mmu, bool
 /* A page with a data breakpoint never enters the TLB. */
 static void apply_watch(X86Cpu *x, uint64_t va, PageMap *map)
 {
-    if (unlikely(x->dr[7] & 0xff) && x86_has_watch(x, va & ~(uint64_t)0xfff))
+    if (unlikely(x->c.watching) &&
+        (x86_has_watch(x, va & ~(uint64_t)0xfff) || debug_page_is_watched(x->c.tcg, va)))
         map->read = map->write = false;
 }
 

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "tcg/debug.h"
 #include "tcg/guest/x86/system.h"
 #include "tcg/guest/x86/translate.h"
 
@@ -70,11 +71,11 @@ void x86_update_mode(X86Cpu *x)
     uint32_t mode = (old & MODE_SHADOW) | code_bits(x) | fpu_bits(x) | privilege_bits(x) |
                     (x->cr0 & CR0_PE ? MODE_PE : 0) | (x->eflags & EFL_VM ? MODE_VM : 0) |
                     (x->eflags & EFL_TF ? MODE_TF : 0) | (x->eflags & EFL_DF ? MODE_DF : 0) |
-                    (x->dr[7] & 0xff ? MODE_CODE_BP : 0);
+                    (x->dr[7] & 0xff || debug_watches(x->c.tcg) ? MODE_CODE_BP : 0);
     bool was64 = (old & MODE_CODE) == MODE_CODE64, is64 = (mode & MODE_CODE) == MODE_CODE64;
 
     x->c.mode = mode;
-    x->c.watching = (mode & MODE_CODE_BP) && x86_watches_data(x);
+    x->c.watching = (mode & MODE_CODE_BP) && (x86_watches_data(x) || debug_watches(x->c.tcg));
     if (((old ^ mode) & (MODE_PE | MODE_VM)) || was64 != is64)
         x86_seg_windows(x);
 }
@@ -187,5 +188,10 @@ const GuestArch x86_guest = {
     .fp_exception = x86_fp_exception,
     .deliver = x86_deliver,
     .deliverable = x86_deliverable,
+    .debug_changed = x86_debug_changed,
+    .debug_get_reg = x86_debug_get_reg,
+    .debug_set_reg = x86_debug_set_reg,
+    .debug_target = x86_debug_target,
+    .debug_mode = MODE_CODE_BP,
     .dump = x86_dump,
 };

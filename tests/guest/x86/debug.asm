@@ -79,6 +79,24 @@
     mov dr7, eax
     CHECK byte [watched + 3], 7
 
+; -- the same by an instruction that reads, changes and writes
+    mov eax, 0xffff0ff0
+    mov dr6, eax
+    mov eax, 0x400 | 8 | (1 << 20) | (3 << 22)
+    mov dr7, eax
+    mov dword [resume], .modified
+    mov dword [got_eip], 0
+    lock inc dword [watched]
+.modify_next:
+    nop
+    FAIL
+.modified:
+    CHECK dword [got_eip], .modify_next
+    mov eax, dr6
+    CHECK eax, 0xffff0ff2
+    xor eax, eax
+    mov dr7, eax
+
 ; -- I/O breakpoint with CR4.DE
     mov eax, cr4
     or al, 8

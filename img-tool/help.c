@@ -456,7 +456,8 @@ int help_version(FILE *out)
 {
     /* Who calls us by the other name asks what that program of this version can do. */
     if (strncmp(program_name, "qemu-", 5) == 0)
-        fprintf(out, "%s version %s (Onionskin %s)\n", program_name, COMPATIBLE_VERSION,
+        fprintf(out, "%s%s %s (Onionskin %s)\n", program_name,
+                strcmp(program_name, "qemu-nbd") == 0 ? "" : " version", COMPATIBLE_VERSION,
                 ONIONSKIN_VERSION);
     else
         fprintf(out, "img-tool version %s (Onionskin)\n", ONIONSKIN_VERSION);

@@ -6,13 +6,13 @@
  * only unless
  * --bind, to many clients, until it is told to end.
  */
+#include "img-tool/help.h"
 #include "img-tool/serve.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "base/version.h"
 #include "block/nbd/authz.h"
 #include "block/nbd/proto.h"
 
@@ -277,8 +277,7 @@ static int run(Serve *s, int argc, char **argv)
     while ((opt = getopt_long(argc, argv, "hVb:o:p:rwsnc:dvk:e:f:tl:x:T:D:AB:Lq", long_options,
                               NULL)) != -1) {
         if (opt == 'V') {
-            printf("%s %s (Onionskin)\n", program_name, ONIONSKIN_VERSION);
-            return 0;
+            return help_version(stdout);
         }
         int ret = own_option(s, opt);
         if (ret == 0)

@@ -283,6 +283,8 @@ static int clear_beyond(Check *c)
     int ret = 0;
 
     for (uint64_t i = c->clusters; i < n && ret == 0; i = align_down(i, per) + per) {
+        if (i / per < c->q->reftable_size && c->q->reftable[i / per] == 0)
+            continue;
         ret = load_block(c, i / per);
         for (uint64_t k = i; k < align_down(i, per) + per && ret == 0; k++)
             if (refcount_read(c->q, c->table, k % per))

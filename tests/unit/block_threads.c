@@ -115,6 +115,7 @@ static void threads_share_clusters(void **state)
     (void)state;
     run_threads("cluster_size=64k");
     run_threads("cluster_size=4k");
+    run_threads("cluster_size=64k,extended_l2=on");
 }
 
 /* ---- asynchronous requests ----------------------------------------------------------------- */

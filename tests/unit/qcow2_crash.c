@@ -59,6 +59,12 @@ static const Case cases[] = {
     { "bitmaps, resizes", "cluster_size=512", false, true, false, true, true, false },
     { "amended overlay", "cluster_size=512", true, true, false, false, false, true },
     { "amended", "cluster_size=1k", false, true, true, false, false, true },
+    { "subclusters", "cluster_size=16k,extended_l2=on", true, false, false, true, false, false },
+    { "subclusters, snapshots", "cluster_size=16k,extended_l2=on,refcount_bits=8", true, true,
+      false, false, false, false },
+    { "subclusters, preallocated, lazy refcounts",
+      "cluster_size=32k,extended_l2=on,preallocation=metadata,lazy_refcounts=on", true, true, false,
+      false, false, false },
 };
 
 /* A sector's content is one number, repeated; 0 is zeros, 1 the backing file. */

@@ -193,6 +193,7 @@ static void faults_are_survived(void **state)
     run_all("cluster_size=4k");
     run_all("cluster_size=512,refcount_bits=64");
     run_all("cluster_size=1k,lazy_refcounts=on");
+    run_all("cluster_size=16k,extended_l2=on");
 }
 
 int main(void)

@@ -61,9 +61,16 @@ static void do_write(Run *r, int first, int n, int value)
         value);
 }
 
+/* Whole clusters around what is asked for */
 static void do_packed(Run *r, int first, int n, int value)
 {
     uint8_t buf[40 * SECTOR];
+    ImageInfo info;
+
+    assert_int_equal(node_info(r->node, &info, NULL), 0);
+    int cluster = (int)(info.cluster_size / SECTOR);
+    n = (int)align_up((uint64_t)n, (uint64_t)cluster);
+    first = (int)align_down((uint64_t)first, (uint64_t)cluster);
 
     memset(buf, value, sizeof(buf));
     set(r, node_pwrite_compressed(r->node, buf, (size_t)n * SECTOR, (uint64_t)first * SECTOR),

@@ -94,6 +94,18 @@ static int hide_backing(Node *node, uint64_t old, uint64_t size)
     return end > old ? node_pwrite_zeroes(node, old, end - old, REQ_MAY_UNMAP) : 0;
 }
 
+/*
+ * The part of the last cluster that the disk did not have before: a data file ends where the disk
+ * does, and what it gets there is zeros in the file, not in the disk.
+ */
+static int clear_grown(Node *node, uint64_t old, uint64_t size)
+{
+    uint64_t end = MIN(align_up(old, node->cluster), size);
+
+    return node->sealed && node->data && end > old ? node_pwrite_zeroes(node, old, end - old, 0)
+                                                   : 0;
+}
+
 /* The last cluster keeps its bytes behind a new, smaller end: clear them. */
 static int clear_tail(Node *node, uint64_t size)
 {
@@ -119,6 +131,8 @@ int node_resize(Node *node, uint64_t size, Prealloc prealloc, bool shrink, Error
         ret = CHANGE(node, resize, "way to change its size", resize(node, size, prealloc, err));
     if (ret == 0 && size > old)
         ret = hide_backing(node, old, size);
+    if (ret == 0 && size > old && node->cluster)
+        ret = clear_grown(node, old, size);
     return explain(ret, "resize", err);
 }
 

@@ -17,6 +17,7 @@
 #include "base/iov.h"
 #include "base/math.h"
 #include "block/node.h"
+#include "block/object.h"
 
 enum { DISK_MAX = 3 << 20, MAX_SNAPS = 3 };
 
@@ -25,6 +26,10 @@ typedef struct {
     unsigned flags;
     bool backing, packs;
 } Case;
+
+/* The cheapest password there is. */
+#define LUKS      "key-secret=s,iter-time=1"
+#define ENCRYPTED "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=1"
 
 static const Case cases[] = {
     { "raw", "raw", "", 0, false, false },
@@ -56,6 +61,22 @@ static const Case cases[] = {
     { "raw data file, subclusters", "qcow2", "data_file=data,data_file_raw=on,extended_l2=on", 0,
       false, false },
     { "O_DIRECT overlay", "qcow2", "cluster_size=4k", OPEN_DIRECT, true, true },
+    { "luks", "luks", LUKS, 0, false, false },
+    { "luks, O_DIRECT", "luks", LUKS ",cipher-mode=cbc", OPEN_DIRECT, false, false },
+    { "encrypted", "qcow2", ENCRYPTED, OPEN_UNMAP, false, false },
+    { "encrypted overlay, 512 byte clusters", "qcow2", ENCRYPTED ",cluster_size=512", OPEN_UNMAP,
+      true, false },
+    { "encrypted, AES", "qcow2", "encrypt.format=aes,encrypt.key-secret=s,cluster_size=4k",
+      OPEN_UNMAP, true, false },
+    { "encrypted, version 2", "qcow2",
+      "encrypt.format=aes,encrypt.key-secret=s,cluster_size=4k,compat=0.10", OPEN_UNMAP, true,
+      false },
+    { "encrypted, preallocated", "qcow2", ENCRYPTED ",preallocation=metadata,cluster_size=4k", 0,
+      false, false },
+    { "encrypted, subclusters", "qcow2", ENCRYPTED ",extended_l2=on,cluster_size=16k", OPEN_UNMAP,
+      true, false },
+    { "encrypted, data file", "qcow2", ENCRYPTED ",data_file=data,cluster_size=16k", OPEN_UNMAP,
+      true, false },
 };
 
 typedef struct {
@@ -102,8 +123,13 @@ static void open_image(Run *r)
 {
     Error *err = NULL;
 
-    ok(node_open(r->path, r->c->format, NULL, OPEN_RDWR | OPEN_NO_FLUSH | r->c->flags, &r->node,
-                 &err),
+    Options *o = options_new();
+
+    if (strcmp(r->c->format, "luks") == 0)
+        options_set(o, "key-secret", "s");
+    else if (strstr(r->c->options, "encrypt"))
+        options_set(o, "encrypt.key-secret", "s");
+    ok(node_open(r->path, r->c->format, o, OPEN_RDWR | OPEN_NO_FLUSH | r->c->flags, &r->node, &err),
        err, "open");
 }
 
@@ -183,12 +209,17 @@ static void step_extents(Run *r)
     }
 }
 
+static bool has_metadata(const Run *r)
+{
+    return strcmp(r->c->format, "qcow2") == 0;
+}
+
 static void check_image(Run *r)
 {
     CheckResult result;
     Error *err = NULL;
 
-    if (strcmp(r->c->format, "raw") == 0)
+    if (!has_metadata(r))
         return;
     ok(node_check(r->node, 0, NULL, NULL, &result, &err), err, "check");
     if (result.corruptions || result.check_errors || result.leaks)
@@ -230,7 +261,7 @@ static void step_snapshot(Run *r)
     SnapshotInfo info = { .name = name };
     Error *err = NULL;
 
-    if (strcmp(r->c->format, "raw") == 0 || strstr(r->c->options, "refcount_bits=1") ||
+    if (!has_metadata(r) || strstr(r->c->options, "refcount_bits=1") ||
         strstr(r->c->options, "refcount_bits=2") || strstr(r->c->options, "0.10") ||
         strstr(r->c->options, "data_file"))
         return;
@@ -251,6 +282,13 @@ static void step_snapshot(Run *r)
     check_image(r);
 }
 
+/* Sectors of an encrypted disk that were never written read as anything. */
+static void clear_new(Run *r, uint64_t from, uint64_t to)
+{
+    if (strcmp(r->c->format, "luks") == 0 && from < to)
+        ok(node_pwrite_zeroes(r->node, from, to - from, 0), NULL, "clear");
+}
+
 static void step_resize(Run *r)
 {
     uint64_t size = 1 + rnd(DISK_MAX);
@@ -263,6 +301,7 @@ static void step_resize(Run *r)
     ok(node_resize(r->node, size, PREALLOC_OFF, true, &err), err, "resize");
     if (size > r->size)
         memset(r->mirror + r->size, 0, size - r->size);
+    clear_new(r, r->size, size);
     r->size = size;
 }
 
@@ -316,6 +355,7 @@ static void run_case(const Case *c, int count)
     open_image(&r);
     node_info(r.node, &info, NULL);
     r.cluster = info.cluster_size ? info.cluster_size : 4096;
+    clear_new(&r, 0, r.size);
     for (int i = 0; i < count; i++)
         steps[rnd(ARRAY_LEN(steps))](&r);
     step_reopen(&r);
@@ -349,6 +389,7 @@ int main(void)
 
     seed = given ? (unsigned)atoi(given) : (unsigned)time(NULL) ^ (unsigned)getpid() << 16;
     printf("# seed %u\n", seed);
+    assert_int_equal(object_add("secret,id=s,data=password", NULL), 0);
     fflush(stdout);
     srand(seed);
     return cmocka_run_group_tests(tests, NULL, NULL);

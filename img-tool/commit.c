@@ -21,10 +21,36 @@ static bool names_base(const ImageInfo *info, const char *base)
            (info->full_backing_file && strcmp(base, info->full_backing_file) == 0);
 }
 
+/* What the overlay's name says of the images below it, which are opened here: their secrets. */
+static Options *below_options(const Common *common, const char *name)
+{
+    AUTO_OPTIONS Options *o = options_new();
+
+    if (common->image_opts)
+        options_parse(o, name, "file", NULL);
+    else if (strncmp(name, "json:", 5) == 0)
+        options_parse_json(o, name + 5, NULL);
+    return options_take_sub(o, "backing");
+}
+
+/* `options` (consumed) may name a file itself. */
+static Node *open_below(const Common *common, const ImageInfo *info, Options *options,
+                        const char *cache, unsigned flags)
+{
+    bool named = options_has(options, "file") || options_has(options, "filename");
+    bool stated = named || options_has(options, "driver");
+
+    return open_image_with(common, named ? NULL : info->full_backing_file,
+                           stated ? NULL : info->backing_format, cache, flags, options);
+}
+
 /* Open what is below `top` down to the base (NULL: the image right below). *depth counts layers
  * between. */
-static Node *open_base(Node *top, const char *base, const char *cache, unsigned *depth)
+static Node *open_base(Node *top, const char *base, const char *cache, Options *below_top,
+                       unsigned *depth)
 {
+    AUTO_OPTIONS Options *options = below_top;
+    AUTO_OPTIONS Options *next = options_take_sub(options, "backing");
     Common none = { .no_external = node_flags(top) & OPEN_NO_EXTERNAL,
                     .trusted = node_flags(top) & OPEN_TRUSTED };
     Error *err = NULL;
@@ -45,8 +71,8 @@ static Node *open_base(Node *top, const char *base, const char *cache, unsigned 
         return NULL;
     }
     bool found = !base || names_base(&info, base);
-    Node *below = open_image(&none, info.full_backing_file, info.backing_format, cache,
-                             found ? OPEN_RDWR : OPEN_NO_BACKING);
+    Node *below =
+        open_below(&none, &info, take(&options), cache, found ? OPEN_RDWR : OPEN_NO_BACKING);
     if (!below)
         return NULL;
     ret = node_set_backing(top, below, &err);
@@ -58,7 +84,7 @@ static Node *open_base(Node *top, const char *base, const char *cache, unsigned 
     if (found)
         return below;
     ++*depth;
-    Node *deeper = open_base(below, base, cache, depth);
+    Node *deeper = open_base(below, base, cache, take(&next), depth);
     node_unref(below);
     return deeper;
 }
@@ -102,11 +128,12 @@ static int copy_down(Node *top, Node *base, const Common *common, uint64_t rate)
     return ret < 0 ? fail(err, ret) : 0;
 }
 
-static int commit(Node *top, const char *base_name, const Common *common, uint64_t rate, bool drop)
+static int commit(Node *top, const char *base_name, const Common *common, Options *below,
+                  uint64_t rate, bool drop)
 {
     unsigned depth = 0;
     Error *err = NULL;
-    AUTO_NODE Node *base = open_base(top, base_name, common->cache, &depth);
+    AUTO_NODE Node *base = open_base(top, base_name, common->cache, below, &depth);
 
     if (!base || grow_base(base, node_size(top)) != 0 || copy_down(top, base, common, rate) != 0)
         return 1;
@@ -160,5 +187,5 @@ int cmd_commit(int argc, char **argv)
         return usage_error(cmd, "exactly one file name is expected");
     AUTO_NODE Node *top =
         open_image(&common, argv[optind], common.format, common.cache, OPEN_NO_BACKING | OPEN_RDWR);
-    return top ? commit(top, base, &common, rate, drop) : 1;
+    return top ? commit(top, base, &common, below_options(&common, argv[optind]), rate, drop) : 1;
 }

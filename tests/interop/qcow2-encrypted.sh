@@ -119,6 +119,13 @@ json='json:{"driver":"qcow2","encrypt":{"key-secret":"n"},"file":{"filename":"to
 is "as json:" "$IMG_TOOL" convert "${secrets[@]}" -O raw "$json" j.raw
 is "with the same content" cmp j.raw want.raw
 refused "the backing file's secret is missing" "backing file of 'top.qcow2'" "$IMG_TOOL" convert "${secrets[@]}" --image-opts -O raw "$(image top.qcow2 n)" y.raw
+committed() {
+    "$IMG_TOOL" create -q "${secrets[@]}" -f qcow2 -o $aes -b base.qcow2 -F qcow2 c.qcow2 &&
+        io "${secrets[@]}" --image-opts -c 'write -q -P 9 1000 70000' driver=qcow2,encrypt.key-secret=s,backing.encrypt.key-secret=s,file.filename=c.qcow2 &&
+        cp base.qcow2 base.keep && "$IMG_TOOL" commit -q "${secrets[@]}" --image-opts driver=qcow2,encrypt.key-secret=s,backing.encrypt.key-secret=s,file.filename=c.qcow2 &&
+        equal base.qcow2 want.raw && clean base.qcow2 && "$IMG_TOOL" check -q c.qcow2 && mv base.keep base.qcow2
+}
+is "commit, each with its key" committed
 flat() { "$IMG_TOOL" rebase -q "${secrets[@]}" --image-opts -b "" "$top" && equal top.qcow2 want.raw n && "$IMG_TOOL" check -q top.qcow2; }
 is "rebase to nothing" flat
 from_to() {

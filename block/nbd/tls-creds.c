@@ -287,9 +287,9 @@ static int creds_create(NbdTls *tls, NbdTlsKind kind, Options *o, Error **err)
                                                                                 anon_load };
     static const char *const ends[] = { "client", "server", NULL };
     AUTO_FREE char *dir = options_take(o, "dir");
-    AUTO_FREE char *priority = options_take(o, "priority"); /* GnuTLS's language: not for us */
     int end = 0, ret = options_take_enum(o, "endpoint", ends, &end, err);
 
+    free(options_take(o, "priority")); /* GnuTLS's language: not for us */
     tls->kind = kind;
     tls->verify_peer = true;
     tls->server = end == 1;

@@ -343,13 +343,12 @@ Verdict answer_judge(const Answer *a, uint64_t first, uint64_t end, const Identi
                             : judge_whole(a, known, code, err);
 }
 
-bool looks_like_page(const Answer *a, const void *start, size_t len)
+bool looks_like_page(const char *type, const void *start, size_t len)
 {
     static const char *const tags[] = { "<!doctype html", "<html", "<head", "<?xml", "<body" };
     const char *s = start, *end = s + len;
 
-    if (*a->type && strcmp(a->type, "text/html") != 0 &&
-        strcmp(a->type, "application/xhtml+xml") != 0)
+    if (*type && strcmp(type, "text/html") != 0 && strcmp(type, "application/xhtml+xml") != 0)
         return false;
     if (len >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0)
         s += 3;

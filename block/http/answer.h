@@ -72,8 +72,8 @@ bool identity_is_strong(const Identity *id);
 /* The value for If-Range, or NULL: only strong ETags and dates may be used. */
 const char *identity_if_range(const Identity *id);
 
-/* Does a file that starts so look like a page for people, sent as one? */
-bool looks_like_page(const Answer *a, const void *start, size_t len);
+/* Does a file that starts so look like a page for people, sent as one (Content-Type)? */
+bool looks_like_page(const char *type, const void *start, size_t len);
 
 /* ---- URLs --------------------------------------------------------------------------------------
  */

@@ -53,6 +53,7 @@ typedef struct Http {
     pthread_cond_t moved;
     Transfer first;
     uint8_t *start; /* the first bytes of the file */
+    char type[TYPE_MAX];
     bool began_whole, over;
     int ret;
     Error *err;
@@ -195,6 +196,7 @@ static int first_head(Transfer *t, Error **err)
 {
     Http *h = t->owner;
 
+    snprintf(h->type, sizeof(h->type), "%s", t->answer.type);
     if (t->kind != TRANSFER_WHOLE)
         return 0;
     if (h->force_range)
@@ -280,7 +282,7 @@ static int judge_download(Http *h, Error **err)
         return ret;
     struct iovec iov = { start, MIN(size, sizeof(start)) };
     ret = download_read(h->download, &iov, 1, 0, iov.iov_len, err);
-    if (ret == 0 && looks_like_page(&h->first.answer, start, iov.iov_len))
+    if (ret == 0 && looks_like_page(h->type, start, iov.iov_len))
         ret = page_error(err);
     return ret;
 }
@@ -392,7 +394,7 @@ static int open_online(Http *h, bool *got_start, Error **err)
     if (ret == 0 && h->download)
         return judge_download(h, err);
     if (ret == 0 && *got_start &&
-        looks_like_page(&h->first.answer, h->start, MIN(h->first.at, (uint64_t)PAGE_START)))
+        looks_like_page(h->type, h->start, MIN(h->first.at, (uint64_t)PAGE_START)))
         ret = page_error(err);
     return ret;
 }
@@ -422,6 +424,8 @@ static int http_open(Node *node, Options *options, Error **err)
     pthread_cond_init(&h->moved, NULL);
     if (ret < 0)
         return ret;
+    if (node->writable && node->flags & OPEN_AUTO_READ_ONLY)
+        node->writable = false;
     if (node->writable)
         return error_set(err, -EACCES, "over %s an image can only be read", node->driver->name);
     h->file = calloc(1, sizeof(*h->file));

@@ -8,6 +8,7 @@ io() { img io "$@"; }
 
 head -c 5000003 /dev/urandom >www/odd.img # no multiple of anything
 head -c 700 /dev/urandom >www/small.img
+head -c 600003 /dev/urandom >www/mid.img
 : >www/empty.img
 head -c 3M /dev/urandom >data
 img create -q -f qcow2 www/base.qcow2 4M
@@ -75,8 +76,16 @@ is "info -U, and measure" img measure -U -O qcow2 "$HTTP/ok/base.qcow2"
 is "map" img map --output=json "$HTTP/ok/base.qcow2"
 is "with few requests" [ "$(served)" -le 3 ]
 refused "writing" "only be read" io -c "write 0 512" "$HTTP/ok/base.qcow2"
+is "read-only by auto-read-only" img io -c 'read 0 512' --image-opts "driver=qcow2,read-only=on,auto-read-only=on,file.driver=http,file.url=$HTTP/ok/base.qcow2"
 refused "check -r" "only be read" img check -r all "$HTTP/ok/base.qcow2"
 is "check" img check "$HTTP/ok/base.qcow2"
+
+for tool in gzip xz zstd bzip2; do
+    command -v $tool >/dev/null || continue
+    $tool -c www/mid.img >www/mid.img.$tool
+    copies "$tool, unpacked on the way" "$HTTP/ok/mid.img.$tool" mid.img
+    copies "$tool, without ranges" "$HTTP/nolength/mid.img.$tool" mid.img
+done
 
 # who may read
 opts="driver=raw,file.driver=http,file.url="

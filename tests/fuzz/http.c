@@ -38,7 +38,7 @@ static void header(const char *text, size_t len)
         if (v == ANSWER_RANGE && (a.first != 4096 || a.last >= 8192))
             abort();
     }
-    looks_like_page(&a, text, len);
+    looks_like_page(a.type, text, len);
 }
 
 static void url(const char *text)

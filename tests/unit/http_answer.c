@@ -138,12 +138,12 @@ static void pages_are_seen(void **state)
 
     (void)state;
     feed(&a, "HTTP/1.1 200 x\r\nContent-Type: Text/HTML; charset=utf-8\r\n");
-    assert_true(looks_like_page(&a, "\n <!DocType HTML>", 17));
-    assert_true(looks_like_page(&a, "\xef\xbb\xbf<html>", 9));
-    assert_false(looks_like_page(&a, "QFI\xfb", 4));
-    assert_false(looks_like_page(&a, "", 0));
+    assert_true(looks_like_page(a.type, "\n <!DocType HTML>", 17));
+    assert_true(looks_like_page(a.type, "\xef\xbb\xbf<html>", 9));
+    assert_false(looks_like_page(a.type, "QFI\xfb", 4));
+    assert_false(looks_like_page(a.type, "", 0));
     feed(&a, "HTTP/1.1 200 x\r\nContent-Type: application/octet-stream\r\n");
-    assert_false(looks_like_page(&a, "<html>", 6));
+    assert_false(looks_like_page(a.type, "<html>", 6));
 }
 
 static void urls_are_compared(void **state)

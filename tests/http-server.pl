@@ -176,7 +176,7 @@ sub answer {
     $last = $size - 1 if $last eq '' || $last >= $size;
     my ($say_first, $say_last, $total) = ($first, $last, $size);
     if ($before > 0) {
-        if ($how eq 'wrongrange') { $say_first += 512; $say_last += 512 }
+        if ($how eq 'wrongrange') { $say_first -= 512; $say_last -= 512 }
         if ($how eq 'wronglast') { $say_last = $last + 1000 }
         if ($how eq 'wrongtotal') { $total = $size + 1 }
     }

@@ -437,10 +437,13 @@ static int http_open(Node *node, Options *options, Error **err)
                             : error_set(err, -ENOENT, "the cache has nothing of it");
     else
         ret = open_online(h, &got_start, err);
-    if (ret < 0 && h->engine && transfer_unreachable(&h->first) && h->file->size && !h->download)
+    if (ret < 0 && h->engine && transfer_unreachable(&h->first) && h->file->size && !h->download) {
+        if (err)
+            error_free(take(err));
         ret = open_offline(h, err);
-    else if (ret == 0 && h->engine)
+    } else if (ret == 0 && h->engine) {
         open_cache(h);
+    }
     if (ret < 0)
         return ret;
     node->size = h->src.id.size;

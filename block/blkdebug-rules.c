@@ -283,7 +283,7 @@ static void stop_here(Rules *r, char *tag)
 {
     Stopped self = { .tag = tag, .next = r->stopped };
 
-    r->stopped = &self;
+    r->stopped = &self; /* cppcheck-suppress autoVariables; taken off the list below */
     while (!self.resumed)
         pthread_cond_wait(&r->changed, &r->lock);
     for (Stopped **at = &r->stopped; *at; at = &(*at)->next)

@@ -55,7 +55,7 @@ int node_info(Node *node, ImageInfo *info, Error **err)
     *info = (ImageInfo) {
         .virtual_size = node_size(node),
         .disk_size = disk_size(node),
-        .cluster_size = node->cluster,
+        .cluster_size = node_skip_filters(node)->cluster,
         .backing_file = node->backing_file,
         .backing_format = node->backing_format,
         .full_backing_file = node->full_backing_file,

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -91,6 +92,8 @@ static int null_open(Node *node, Options *options, Error **err)
         ret = options_take_bool(options, "read-zeroes", &n->read_zeroes, err);
     node->size = size;
     node->zero_init = n->read_zeroes;
+    if (!node->filename && asprintf(&node->filename, "%s://", node->driver->name) < 0)
+        node->filename = NULL;
     return ret;
 }
 

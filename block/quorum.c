@@ -271,6 +271,22 @@ static int open_children(Node *node, Options *options, Error **err)
     return 0;
 }
 
+/* For messages: "quorum(a.img, b.img)". */
+static char *name_of_all(const Quorum *q)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    if (!f)
+        return NULL;
+    for (unsigned i = 0; i < q->count; i++)
+        fprintf(f, "%s%s", i ? ", " : "quorum(", node_filename(q->children[i]));
+    fputc(')', f);
+    fclose(f);
+    return text;
+}
+
 static int judge(const Quorum *q, Error **err)
 {
     if (q->threshold == 0 || q->threshold > q->count)
@@ -306,6 +322,8 @@ static int quorum_open(Node *node, Options *options, Error **err)
         ret = error_set(err, -EINVAL, "driver 'quorum' needs the option 'vote-threshold'");
     if (ret == 0)
         ret = open_children(node, options, err);
+    if (ret == 0)
+        node->filename = name_of_all(q);
     return ret == 0 ? judge(q, err) : ret;
 }
 

@@ -41,7 +41,10 @@ static int run_args(IoSession *s, int argc, char **argv)
             return bad_count(cmd, argc - 1);
         return cmd->run(s, argc, argv);
     }
-    fprintf(stderr, "command \"%s\" not found\n", argv[0]);
+    if (strncmp(argv[0], "zone_", 5) == 0)
+        fprintf(stderr, "%s: zoned devices are not supported\n", argv[0]);
+    else
+        fprintf(stderr, "command \"%s\" not found\n", argv[0]);
     return -1;
 }
 

@@ -15,7 +15,7 @@ MODE := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),plain)$(if $(filter clang%,$(
 O    := o/$(MODE)
 BIN  := $(if $(filter plain,$(MODE)),bin,$(O)/bin)
 
-PKGS     := zlib liblzma libzstd libdeflate openssl libcurl jansson
+PKGS     := zlib liblzma libzstd libdeflate libcurl jansson
 CPPFLAGS += -I. -I$(O)/gen -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 CFLAGS   += -std=gnu17 $(OPT) -g -Wall -Wextra -Werror -fno-strict-aliasing -fwrapv -pthread \
             $(SAN:%=-fsanitize=%) $(if $(SAN),-fno-omit-frame-pointer -fno-sanitize-recover=all)
@@ -36,6 +36,14 @@ sources    = $(filter-out $(addsuffix /%,$(OTHER_HOSTS)),\
              $(shell find $(1) -name '*.c' ! -name main.c 2>/dev/null | sort))
 objects    = $(patsubst %.c,$(O)/%.o,$(call sources,$(1)))
 
+# Libraries that few commands need are loaded at the first call (base/lazy.h), where we know how.
+ifeq ($(HOST_ARCH),x86_64)
+LAZY     := $(O)/gen/lazy-symbols.o $(O)/base/lazy-x86_64.o
+else
+PKGS     += openssl
+OTHER_HOSTS += base/lazy.c
+endif
+
 TOOL_LIB := $(O)/libtool.a
 IMG_LIB  := $(O)/libimg-tool.a
 EMU_LIB  := $(O)/libemulator.a
@@ -55,8 +63,8 @@ endif
 
 all: $(PROGRAMS)                   ## build bin/img-tool and bin/emulator
 
-$(BIN)/img-tool: $(O)/img-tool/main.o $(IMG_LIB) $(TOOL_LIB)
-$(BIN)/emulator: $(O)/emulator/main.o $(EMU_LIB) $(TOOL_LIB)
+$(BIN)/img-tool: $(O)/img-tool/main.o $(LAZY) $(IMG_LIB) $(TOOL_LIB)
+$(BIN)/emulator: $(O)/emulator/main.o $(LAZY) $(EMU_LIB) $(TOOL_LIB)
 $(PROGRAMS):
 	@mkdir -p $(@D)
 	@echo '  LD  $@'
@@ -80,8 +88,18 @@ $(O)/%.o: %.c $(O)/flags
 	@echo '  CC  $<'
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
+$(O)/gen/lazy-symbols.o: base/lazy-symbols $(IMG_LIB) $(TOOL_LIB)
+	@mkdir -p $(@D)
+	@CC='$(CC)' base/lazy-symbols '-lcrypto -lssl' $(IMG_LIB) $(TOOL_LIB) >$(@:.o=.S)
+	@$(CC) -c $(@:.o=.S) -o $@
+
+$(O)/%.o: %.S
+	@mkdir -p $(@D)
+	@echo '  AS  $<'
+	@$(CC) -c $< -o $@
+
 unit: $(UNIT)                      ## build the unit tests
-$(O)/tests/unit/%: $(O)/tests/unit/%.o $(EMU_LIB) $(IMG_LIB) $(TOOL_LIB)
+$(O)/tests/unit/%: $(O)/tests/unit/%.o $(LAZY) $(EMU_LIB) $(IMG_LIB) $(TOOL_LIB)
 	@echo '  LD  $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
@@ -129,7 +147,7 @@ fuzz: deps all                     ## each fuzz target for FUZZ_TIME seconds
 	@tests/fuzz/run $(FUZZ_TIME)
 
 fuzz-build: $(FUZZ)
-$(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(EMU_LIB) $(IMG_LIB) $(TOOL_LIB)
+$(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(LAZY) $(EMU_LIB) $(IMG_LIB) $(TOOL_LIB)
 	@echo '  LD  $@'
 	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lcmocka
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "block/node.h"
+#include "block/object.h"
 #include "emulator/cmdline.h"
 
 enum { IDE_BUSES = 2, IDE_UNITS_A_BUS = 2, FLOPPIES = 2 };
@@ -226,6 +227,12 @@ static int parse_drive_options(Config *c, DriveConfig *d, Options *o, Error **er
     if (!d->file && !names_image(o) && !d->cdrom && d->interface != DRIVE_IF_FLOPPY)
         return error_set(err, -EINVAL, "a disk needs file=");
     return 0;
+}
+
+int cmdline_object(Config *c, const char *value, Error **err)
+{
+    (void)c;
+    return object_add(value, err);
 }
 
 int cmdline_drive(Config *c, const char *value, Error **err)

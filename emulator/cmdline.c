@@ -650,6 +650,8 @@ const CmdOption cmd_options[] = {
       "discard=unmap|ignore, aio=threads|native|io_uring, id=NAME; other options go to the image's "
       "format and protocol",
       cmdline_drive },
+    { OPT_BLOCK, "object", "TYPE,id=NAME[,OPTION=VALUE...]",
+      "an object that drives name in their options, as secret,id=NAME,file=FILE", cmdline_object },
     { OPT_BLOCK, "snapshot", NULL, "write to temporary files: no image changes", parse_snapshot },
 
     { OPT_BOOT, "boot", "order=LETTERS[,OPTION=VALUE...]",

@@ -31,6 +31,7 @@ int cmdline_parse(int argc, char *const *argv, Config *c, CmdAction *action, con
 void config_free(Config *c);
 
 /* The options about disks, in cmdline-drive.c. */
+int cmdline_object(Config *c, const char *value, Error **err);
 int cmdline_drive(Config *c, const char *value, Error **err);
 int cmdline_hd(Config *c, unsigned index, const char *file, Error **err);
 int cmdline_fd(Config *c, unsigned unit, const char *file, Error **err);

@@ -19,6 +19,7 @@
 #include "base/buffer.h"
 #include "base/math.h"
 #include "block/copy-engine.h"
+#include "block/driver.h"
 
 enum { CHUNK = 1 << 20, DEFAULT_WORKERS = 4 };
 enum { SLICE_NS = 50 * 1000 * 1000, NS = 1000 * 1000 * 1000 };
@@ -248,9 +249,9 @@ static int choose_sizes(Copy *c, Error **err)
     c->sparse = job->sparse;
     if (!job->compressed && !job->differences)
         return 0;
-    if (info.cluster_size == 0 && job->differences)
-        info.cluster_size = (uint32_t)unit;
     c->cluster = info.cluster_size;
+    if (!job->compressed) /* a cluster may be the target's own in parts: those stay */
+        c->cluster = info.cluster_size ? node_skip_filters(job->dst)->unit : (uint32_t)unit;
     if (c->cluster == 0 || (job->dst_off | job->src_off) % c->cluster)
         return error_set(err, -ENOTSUP,
                          "%s: compressed writes at offset %" PRIu64 " are not possible",
@@ -265,6 +266,8 @@ static CopyJob in_source_offsets(const CopyJob *asked)
 
     job.len += job.src_off;
     job.dst_off -= job.src_off;
+    if (job.differences && node_skip_filters(job.dst)->unit < node_skip_filters(job.dst)->cluster)
+        job.compressed = false; /* that takes whole clusters */
     return job;
 }
 

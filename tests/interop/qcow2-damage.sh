@@ -19,13 +19,14 @@ flip() { # FILE OFFSET
     printf "\\x$(printf %x $((old ^ (1 + RANDOM % 255))))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 make_image() { # OPTIONS SNAPSHOT
-    rm -f good.qcow2
+    rm -f good.qcow2 d.raw
     qemu-img create -q -f qcow2 -o "cluster_size=$cluster,$1" good.qcow2 $disk &&
-        qemu-io -f qcow2 -c 'write -q -P 17 0 400k' -c 'write -q -P 0 1M 8k' -c 'write -q -P 99 2200k 300k' \
-            -c 'write -q -c -P 5 2M 4k' -c 'write -q -c -P 6 2100k 4k' good.qcow2 || return 1
+        qemu-io -f qcow2 -c 'write -q -P 17 0 400k' -c 'write -q -P 0 1M 8k' -c 'write -q -P 99 2200k 300k' good.qcow2 || return 1
+    [[ $1 == *data_file* ]] || qemu-io -f qcow2 -c "write -q -c -P 5 2M $cluster" -c "write -q -c -P 6 $((2064 * 1024)) $cluster" good.qcow2 || return 1
     if [ "$2" = yes ]; then
         "$IMG_TOOL" snapshot -c one good.qcow2 && qemu-io -f qcow2 -c 'write -q -P 44 100k 300k' good.qcow2 || return 1
     fi
+    [ ! -e d.raw ] || cp d.raw good-d.raw
     qemu-img convert -O raw good.qcow2 good.raw
 }
 # Where an entry of table KIND is: 8 bytes from there on are fair game. Prints the offset, and how many clusters one may cost.
@@ -38,7 +39,7 @@ target() { # FILE
         index=$(random 2)
         l2=$(($(field "$1" $((l1 + 8 * index)) 8) & 0xfffffffffff000))
         [ $l2 -eq 0 ] && l2=$l1
-        echo $((l2 + 8 * $(random 512))) 1
+        echo $((l2 + 8 * $(random $((cluster / 8))))) 1
         ;;
     2) echo $((reftable + 8 * $(random 2))) 0 ;;
     3) echo $(($(field "$1" "$reftable" 8) + $(random 1000))) 0 ;;
@@ -50,6 +51,7 @@ lost_clusters() {
 repaired() { # ROUND
     local at cost allowed=0 i lost code
     cp good.qcow2 bad.qcow2
+    [ ! -e d.raw ] || cp good-d.raw d.raw
     for ((i = 0; i <= $1 % 4; i++)); do
         read -r at cost < <(target good.qcow2)
         flip bad.qcow2 $((at + $(random 8)))
@@ -68,8 +70,9 @@ repaired() { # ROUND
         qemu-img check -q -f qcow2 bad.qcow2
 }
 
-for kind in compat=1.1 refcount_bits=1 refcount_bits=64 compat=0.10 snapshot; do
+for kind in compat=1.1 refcount_bits=1 refcount_bits=64 compat=0.10 snapshot extended_l2=on data_file=d.raw data_file=d.raw,data_file_raw=on; do
     [ $kind = snapshot ] && options=compat=1.1 snap=yes || options=$kind snap=no
+    [ $kind = extended_l2=on ] && cluster=16384 || cluster=4096
     is "$kind: an image" make_image "$options" "$snap"
     for ((round = 0; round < rounds; round++)); do
         out=$(repaired $round 2>&1) && continue

@@ -107,10 +107,11 @@ committed() {
 }
 is "commit copies units down" committed
 rebased() {
-    make_base 1M && cp base.raw ref.raw && img create -q -f qcow2 -o extended_l2=on -b base.raw -F raw a.qcow2 && make_commands 65536 1048576 30 &&
-        io -f qcow2 "${commands[@]}" a.qcow2 && io -f raw "${commands[@]}" ref.raw && img rebase -b '' a.qcow2 && clean_and_equal
+    make_base 1M && cp base.raw ref.raw && rm -f a.qcow2 && img create -q -f qcow2 -o extended_l2=on -b base.raw -F raw a.qcow2 && make_commands 65536 1048576 60 &&
+        io -f qcow2 "${commands[@]}" a.qcow2 && io -f raw "${commands[@]}" ref.raw && img rebase "$@" -b '' a.qcow2 && clean_and_equal
 }
 is "rebase makes the image stand alone" rebased
+is "rebase -c, too, and leaves the overlay's units alone" rebased -c
 resized() {
     img create -q -f qcow2 -o extended_l2=on a.qcow2 1M && rm -f ref.raw && truncate -s 1M ref.raw && make_commands 65536 1048576 30 &&
         io -f qcow2 "${commands[@]}" a.qcow2 && io -f raw "${commands[@]}" ref.raw || return 1

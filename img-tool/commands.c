@@ -63,12 +63,13 @@ const Command commands[] = {
     { "compare", cmd_compare,
       "[--object objectdef] [--image-opts] [--no-external | --trusted] [-f fmt] [-F fmt] [-T "
       "src_cache] [-p] [--progress=json] "
-      "[-q] [-s] [-U] "
+      "[--output=ofmt] [-q] [-s] [-U] "
       "filename1 filename2",
       "tell whether two images have the same content",
       "With -s, sizes and allocation must be equal too. Exit code: 0 identical, 1 different, 2 an "
       "image could "
-      "not be opened, 3 its allocation could not be read, 4 its data could not be read." },
+      "not be opened, 3 its allocation could not be read, 4 its data could not be read. With "
+      "--output=json all ranges that differ are listed, in sectors." },
     { "completion", cmd_completion, "bash | zsh | fish",
       "print a script that makes a shell complete this program's arguments",
       "For bash: source it from ~/.bashrc, or install it as "

@@ -2,12 +2,14 @@
  * compare.c - img-tool compare: do two images show the same content?
  *
  * A few workers take pieces in ascending order and compare them. After the first finding no more
- * are handed out; what is reported is the finding with the lowest offset.
+ * are handed out; what is reported is the finding with the lowest offset. With --output=json
+ * nothing stops them: all that differs is listed, in sectors.
  */
 #include "img-tool/cmd.h"
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -15,7 +17,13 @@
 #include "base/zero.h"
 
 enum { EXIT_SAME, EXIT_DIFFERENT, EXIT_OPEN, EXIT_STATUS, EXIT_READ };
-enum { CHUNK = 1 << 20, WORKERS = 3 };
+enum { CHUNK = 1 << 20, WORKERS = 3, SECTOR = 512, MAX_RANGES = 1 << 20 };
+
+/* Where the two differ: in content, or (strict) only in what is allocated. */
+typedef struct Range {
+    uint64_t off, len;
+    bool status;
+} Range;
 
 typedef struct Side {
     Node *node;
@@ -25,14 +33,17 @@ typedef struct Side {
 } Side;
 
 typedef struct Comparison {
-    Side a, b; /* without buffers */
-    bool strict;
+    Side a, b;        /* without buffers */
+    bool strict, all; /* all: list everything that differs */
     Progress *progress;
     pthread_mutex_t lock; /* guards all below */
     uint64_t cursor, end;
     int code;    /* EXIT_SAME: nothing found yet */
     uint64_t at; /* where */
     bool status_differs;
+    Range *ranges;
+    size_t n_ranges, room;
+    bool truncated; /* there were more ranges than we keep */
 } Comparison;
 
 /* What `side` has at `off`, for at most *len bytes; beyond its end it reads as zeros. */
@@ -115,6 +126,51 @@ static void found(Comparison *c, int code, uint64_t at, bool status_differs)
     c->status_differs = status_differs;
 }
 
+/* With the lock held. */
+static void add_range(Comparison *c, uint64_t off, uint64_t len, bool status)
+{
+    Range *last = c->n_ranges ? &c->ranges[c->n_ranges - 1] : NULL;
+
+    if (last && last->off + last->len == off && last->status == status) {
+        last->len += len;
+        return;
+    }
+    if (c->n_ranges == c->room && c->room < MAX_RANGES) {
+        size_t room = c->room ? 2 * c->room : 64;
+        Range *more = realloc(c->ranges, room * sizeof(*more));
+
+        if (more) {
+            c->ranges = more;
+            c->room = room;
+        }
+    }
+    if (c->n_ranges < c->room)
+        c->ranges[c->n_ranges++] = (Range) { off, len, status };
+    else
+        c->truncated = true;
+}
+
+static bool same_bytes(const Side *a, const Side *b, uint64_t at, uint64_t len)
+{
+    if (a->zero)
+        return mem_is_zero(b->buf + at, len);
+    if (b->zero)
+        return mem_is_zero(a->buf + at, len);
+    return memcmp(a->buf + at, b->buf + at, len) == 0;
+}
+
+/* The sectors of a piece that differ. */
+static void list_sectors(Comparison *c, const Side *a, const Side *b, uint64_t off, uint64_t len)
+{
+    pthread_mutex_lock(&c->lock);
+    for (uint64_t at = 0, n; at < len; at += n) {
+        n = MIN(len - at, SECTOR - (off + at) % SECTOR);
+        if (!same_bytes(a, b, at, n))
+            add_range(c, off + at, n, false);
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* With the lock held: what both sides have at the cursor, for *len bytes. */
 static bool look_both(Comparison *c, Side *a, Side *b, uint64_t *len)
 {
@@ -129,11 +185,15 @@ static bool look_both(Comparison *c, Side *a, Side *b, uint64_t *len)
         *len = MIN(*len, a->size - off);
     if (off < b->size)
         *len = MIN(*len, b->size - off);
+    *len = piece_length(a, b, *len);
     if (c->strict && a->hole != b->hole) {
+        if (c->all) {
+            add_range(c, off, *len, true);
+            return true;
+        }
         found(c, EXIT_DIFFERENT, off, true);
         return false;
     }
-    *len = piece_length(a, b, *len);
     return true;
 }
 
@@ -171,6 +231,10 @@ static void *work(void *opaque)
         progress_step(c->progress, len);
         if (code == EXIT_SAME)
             continue;
+        if (code == EXIT_DIFFERENT && c->all) {
+            list_sectors(c, &a, &b, off, len);
+            continue;
+        }
         pthread_mutex_lock(&c->lock);
         found(c, code, at, false);
         pthread_mutex_unlock(&c->lock);
@@ -211,6 +275,76 @@ static void print_verdict(const Comparison *c)
         printf("Content mismatch at offset %" PRIu64 "!\n", c->at);
 }
 
+static int by_offset(const void *a, const void *b)
+{
+    const Range *p = a, *q = b;
+
+    if (p->off != q->off)
+        return p->off < q->off ? -1 : 1;
+    return (int)p->status - (int)q->status;
+}
+
+/* Workers found them in some order, and split them where pieces end. */
+static void merge_ranges(Comparison *c)
+{
+    size_t n = c->n_ranges;
+
+    if (n)
+        qsort(c->ranges, n, sizeof(*c->ranges), by_offset);
+    c->n_ranges = 0;
+    for (size_t i = 0; i < n; i++) {
+        Range r = c->ranges[i];
+
+        add_range(c, r.off, r.len, r.status);
+    }
+    if (n && c->code == EXIT_SAME) {
+        c->code = EXIT_DIFFERENT;
+        c->at = c->ranges[0].off;
+    }
+}
+
+static void print_ranges(JsonWriter *w, const Comparison *c)
+{
+    jw_key(w, "ranges");
+    jw_begin_array(w);
+    for (size_t i = 0; i < c->n_ranges; i++) {
+        jw_begin_object(w);
+        jw_put_u64(w, "start", c->ranges[i].off);
+        jw_put_u64(w, "length", c->ranges[i].len);
+        jw_put_string(w, "differs", c->ranges[i].status ? "allocation" : "content");
+        jw_end_object(w);
+    }
+    jw_end_array(w);
+}
+
+static void print_json(const Comparison *c)
+{
+    uint64_t bytes = 0;
+    JsonWriter w;
+
+    for (size_t i = 0; i < c->n_ranges; i++)
+        bytes += c->ranges[i].status ? 0 : c->ranges[i].len;
+    jw_init(&w, stdout, 4);
+    jw_begin_object(&w);
+    jw_put_bool(&w, "identical", c->code == EXIT_SAME);
+    jw_put_bool(&w, "complete", c->code == EXIT_SAME || c->code == EXIT_DIFFERENT);
+    jw_put_u64(&w, "size-a", c->a.size);
+    jw_put_u64(&w, "size-b", c->b.size);
+    jw_put_u64(&w, "different-bytes", bytes);
+    print_ranges(&w, c);
+    jw_put_bool(&w, "truncated", c->truncated);
+    jw_end_object(&w);
+    putchar('\n');
+}
+
+static void print_result(Comparison *c, const Common *common)
+{
+    if (common->json)
+        print_json(c);
+    else if (!common->quiet)
+        print_verdict(c);
+}
+
 static int compare(Node *first, Node *second, const Common *common, bool strict)
 {
     Progress progress = { 0 };
@@ -218,21 +352,28 @@ static int compare(Node *first, Node *second, const Common *common, bool strict)
         .a = { .node = first, .size = node_size(first) },
         .b = { .node = second, .size = node_size(second) },
         .strict = strict,
+        .all = common->json,
         .progress = &progress,
         .lock = PTHREAD_MUTEX_INITIALIZER,
     };
 
-    if (c.a.size != c.b.size && strict) {
+    if (c.a.size != c.b.size && strict && !c.all) {
         if (!common->quiet)
             puts("Strict mode: Image size mismatch!");
         return EXIT_DIFFERENT;
     }
     progress.total = c.end = MAX(c.a.size, c.b.size);
-    progress_show(&progress, common->progress);
+    progress_phase(&progress, "compare");
+    progress_show(&progress, common->progress && !common->quiet);
     compare_all(&c);
+    merge_ranges(&c);
+    if (c.all && strict && c.a.size != c.b.size && c.code == EXIT_SAME)
+        c.code = EXIT_DIFFERENT;
+    if (c.code > EXIT_DIFFERENT)
+        progress.cancel = true;
     progress_hide(&progress);
-    if (!common->quiet)
-        print_verdict(&c);
+    print_result(&c, common);
+    free(c.ranges);
     return c.code;
 }
 

@@ -26,7 +26,7 @@ head -c 3M /dev/urandom | dd of=source.raw bs=1M seek=30 conv=notrunc 2>/dev/nul
 write_through() { # SERVER...: convert into it while it is killed and started again, twice
     qemu-img create -q -f qcow2 target.qcow2 40M
     start "$@" -f qcow2 target.qcow2
-    "$IMG_TOOL" convert -n -r 12M -f raw --target-image-opts source.raw "$export,file.reconnect-delay=60" >convert.log 2>&1 &
+    "$IMG_TOOL" convert -n -t writeback -r 12M -f raw --target-image-opts source.raw "$export,file.reconnect-delay=60" >convert.log 2>&1 &
     local convert=$! i
     for i in 1 2; do
         sleep 0.6

@@ -289,7 +289,7 @@ static int creds_create(NbdTls *tls, NbdTlsKind kind, Options *o, Error **err)
     AUTO_FREE char *dir = options_take(o, "dir");
     int end = 0, ret = options_take_enum(o, "endpoint", ends, &end, err);
 
-    free(options_take(o, "priority")); /* GnuTLS's language: not for us */
+    free(options_take(o, "priority")); /* in GnuTLS's language: what OpenSSL chooses is safe */
     tls->kind = kind;
     tls->verify_peer = true;
     tls->server = end == 1;

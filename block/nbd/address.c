@@ -22,6 +22,9 @@ enum { BACKLOG = 64, SOCKET_BUFFER = 2 << 20 };
 /* A peer that is gone is noticed after a minute. */
 enum { KEEP_IDLE_S = 30, KEEP_INTERVAL_S = 10, KEEP_PROBES = 3 };
 
+/* A number, or the name of a service. */
+#define PORT_CHARACTERS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+
 void nbd_address_free(NbdAddress *a)
 {
     free(a->path);
@@ -54,6 +57,10 @@ int nbd_address_take(NbdAddress *a, Options *o, Error **err)
                          strcmp(type, "unix") == 0 ? "path" : "host");
     if (a->host && !a->port)
         a->port = strdup(NBD_PORT);
+    if (a->host && strpbrk(a->host, "/[]@?# "))
+        return error_set(err, -EINVAL, "'%s' is not the name or address of a host", a->host);
+    if (a->port && strspn(a->port, PORT_CHARACTERS) != strlen(a->port))
+        return error_set(err, -EINVAL, "'%s' is not a port", a->port);
     return 0;
 }
 

@@ -391,9 +391,9 @@ void nbd_exports_free(NbdExport *list, size_t count)
 
 static int take_list_row(const Answer *a, NbdExport *e, Error **err)
 {
-    uint32_t len = a->len >= 4 ? get_be32(a->data) : UINT32_MAX;
+    uint32_t len = a->len >= 4 ? get_be32(a->data) : 0;
 
-    if (len > a->len - 4)
+    if (a->len < 4 || len > a->len - 4)
         return error_set(err, -EPROTO, "an export's name is longer than the answer with it");
     e->name = strndup((char *)a->data + 4, len);
     if (a->len > 4 + len)

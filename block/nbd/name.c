@@ -204,18 +204,19 @@ static char *encode(const char *text)
 
 char *nbd_uri(const NbdAddress *a, const char *export, bool tls)
 {
-    AUTO_FREE char *name = encode(export), *path = a->path ? encode(a->path) : NULL;
+    AUTO_FREE char *name = encode(export), *path = encode(a->path ? a->path : "");
+    AUTO_FREE char *host = encode(a->host ? a->host : "");
     const char *s = tls ? "s" : "";
     char *uri;
     int n;
 
-    if (!name || (a->path && !path))
+    if (!name || !path || !host)
         return NULL;
-    if (path)
+    if (a->path)
         n = asprintf(&uri, "nbd%s+unix:///%s?socket=%s", s, name, path);
     else if (strchr(a->host, ':'))
-        n = asprintf(&uri, "nbd%s://[%s]:%s%s%s", s, a->host, a->port, *name ? "/" : "", name);
+        n = asprintf(&uri, "nbd%s://[%s]:%s%s%s", s, host, a->port, *name ? "/" : "", name);
     else
-        n = asprintf(&uri, "nbd%s://%s:%s%s%s", s, a->host, a->port, *name ? "/" : "", name);
+        n = asprintf(&uri, "nbd%s://%s:%s%s%s", s, host, a->port, *name ? "/" : "", name);
     return n < 0 ? NULL : uri;
 }

@@ -98,6 +98,9 @@ static const struct {
     { "nbd://host/x?socket=/tmp/s", NULL },
     { "nbd+unix:///x", NULL },
     { "nbd+unix://host/x?socket=s", NULL },
+    { "nbd://[fe80::1%25eth0]:7", "nbd://[fe80::1%25eth0]:7" },
+    { "nbd:a://1:9x", NULL },
+    { "nbd://host:1 2", NULL },
     { "nbd://[::1", NULL },
     { "nbd://host/%zz", NULL },
     { "nbd://host/%4", NULL },
@@ -346,6 +349,60 @@ static void servers_are_not_believed(void **state)
     }
 }
 
+static void add_answer(Bytes *b, uint32_t option, uint32_t type, const void *data, uint32_t len)
+{
+    NbdOptionReply r = { .option = option, .type = type, .len = len };
+    uint8_t head[NBD_OPTION_REPLY_BYTES];
+
+    nbd_put_option_reply(head, &r);
+    add(b, head, sizeof(head));
+    add(b, data, len);
+}
+
+static void lists_are_not_believed(void **state)
+{
+    static const struct {
+        const char *row;
+        uint32_t len;
+        bool good;
+    } rows[] = {
+        { "\0\0\0\4disk", 8, true },
+        { "\0\0\0\4disktext", 12, true },
+        { "\0\0\0\0", 4, true },
+        { "\0\0\0\5disk", 8, false },
+        { "\0\0\0", 3, false },
+        { "", 0, false },
+        { "\377\377\377\377disk", 8, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        NbdWant want = { .export = "", .simple = true };
+        Bytes b = { .len = 0 };
+        NbdExport *list;
+        size_t count;
+        int fds[2];
+
+        add_number(&b, NBD_MAGIC, 8);
+        add_number(&b, NBD_OPTION_MAGIC, 8);
+        add_number(&b, NBD_FIXED_NEWSTYLE, 2);
+        add_answer(&b, NBD_OPT_STRUCTURED_REPLY, NBD_REP_ERR_UNSUP, NULL, 0);
+        add_answer(&b, NBD_OPT_LIST, NBD_REP_SERVER, rows[i].row, rows[i].len);
+        add_answer(&b, NBD_OPT_LIST, NBD_REP_ACK, NULL, 0);
+        add_answer(&b, NBD_OPT_INFO, NBD_REP_ERR_UNSUP, NULL, 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+        assert_int_equal(write(fds[0], b.data, b.len), b.len);
+        shutdown(fds[0], SHUT_WR);
+        NbdChannel *ch = nbd_channel_new(fds[1]);
+        int ret = nbd_list(ch, &want, &list, &count, NULL);
+        if ((ret == 0) != rows[i].good)
+            fail_msg("row %zu: %d", i, ret);
+        nbd_exports_free(list, count);
+        nbd_channel_free(ch);
+        close(fds[0]);
+    }
+}
+
 /* ---- what clients ask ---- */
 
 static Node *memory_node(void)
@@ -553,6 +610,7 @@ int main(void)
         cmocka_unit_test(errors_have_numbers),
         cmocka_unit_test(names_are_understood),
         cmocka_unit_test(servers_are_not_believed),
+        cmocka_unit_test(lists_are_not_believed),
         cmocka_unit_test(options_are_judged),
         cmocka_unit_test(requests_are_judged),
         cmocka_unit_test(kept_writes_are_forgotten_by_flushes),

@@ -57,7 +57,7 @@ int nbd_address_take(NbdAddress *a, Options *o, Error **err)
                          strcmp(type, "unix") == 0 ? "path" : "host");
     if (a->host && !a->port)
         a->port = strdup(NBD_PORT);
-    if (a->host && strpbrk(a->host, "/[]@?# "))
+    if (a->host && (!*a->host || strpbrk(a->host, "/[]@?# ")))
         return error_set(err, -EINVAL, "'%s' is not the name or address of a host", a->host);
     if (a->port && strspn(a->port, PORT_CHARACTERS) != strlen(a->port))
         return error_set(err, -EINVAL, "'%s' is not a port", a->port);

@@ -100,6 +100,7 @@ static const struct {
     { "nbd+unix://host/x?socket=s", NULL },
     { "nbd://[fe80::1%25eth0]:7", "nbd://[fe80::1%25eth0]:7" },
     { "nbd:a://1:9x", NULL },
+    { "nbd:[]:10", NULL },
     { "nbd://host:1 2", NULL },
     { "nbd://[::1", NULL },
     { "nbd://host/%zz", NULL },

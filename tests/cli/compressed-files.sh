@@ -66,4 +66,6 @@ for tool in gzip bzip2 xz zstd; do
 done
 gzip -c raw.img.gz | gzip -c | gzip -c >deep.gz
 refused "packed again and again" "compressed more than" img info deep.gz
+head -c 300000000 /dev/zero | bzip2 -1 | bzip2 -1 >bomb.bz2
+refused "a bomb in an image that is not trusted" "more than such a file should" img info --no-external bomb.bz2
 done_testing

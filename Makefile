@@ -123,7 +123,7 @@ DEPS_BUILD := gcc make pkg-config zlib1g-dev liblzma-dev libzstd-dev libdeflate-
               libcurl4-openssl-dev libjansson-dev
 DEPS_RUN   := seabios libcurl4
 DEPS_GUEST := busybox-static syslinux syslinux-common isolinux xorriso mtools e2fsprogs fdisk cpio kmod
-DEPS_TEST  := libcmocka-dev zsh fish libnbd-bin libcapstone-dev nasm qemu-utils qemu-system-x86 grub-rescue-pc memtest86+ \
+DEPS_TEST  := libcmocka-dev zsh fish groff-base libnbd-bin libcapstone-dev nasm qemu-utils qemu-system-x86 grub-rescue-pc memtest86+ \
               debian-installer-12-netboot-amd64 clang libclang-rt-14-dev clang-format cppcheck perl \
               bzip2 xz-utils zstd gdb nbdkit gnutls-bin openssl cryptsetup-bin nginx-light curl \
               gpg gpg-agent gpgv python3-pyftpdlib qemu-block-extra

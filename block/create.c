@@ -103,6 +103,7 @@ static Options *effective(const BlockDriver *drv, const Options *o)
  */
 static int take_file_options(const char *filename, Options *o, Error **err)
 {
+    const char *path = strncmp(filename, "file:", 5) == 0 ? filename + 5 : filename;
     uint64_t hint = 0;
     bool nocow = false;
     int ret = options_take_bool(o, "nocow", &nocow, err), flags = 0;
@@ -113,11 +114,11 @@ static int take_file_options(const char *filename, Options *o, Error **err)
     if (ret == 0 && hint > UINT32_MAX)
         ret = error_set(err, -EINVAL, "extent_size_hint is %" PRIu64 ", at most %u are possible",
                         hint, UINT32_MAX);
-    if (ret < 0 || (!nocow && !hint) || (stat(filename, &st) == 0 && st.st_size > 0))
+    if (ret < 0 || (!nocow && !hint) || (stat(path, &st) == 0 && st.st_size > 0))
         return ret;
-    int fd = open(filename, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
-        return error_set(err, -errno, "Could not create '%s': %s", filename, strerror(errno));
+        return error_set(err, -errno, "Could not create '%s': %s", path, strerror(errno));
     if (nocow && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
         flags |= FS_NOCOW_FL;
         ioctl(fd, FS_IOC_SETFLAGS, &flags);

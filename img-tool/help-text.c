@@ -63,9 +63,11 @@ int help_version(FILE *out)
     return 0;
 }
 
-static const struct {
+typedef struct Row {
     const char *name, *text;
-} parameters[] = {
+} Row;
+
+static const Row parameters[] = {
     { "filename", "a file name, \"json:{...}\", or options with --image-opts" },
     { "objectdef",
       "TYPE,id=NAME,...: an object that images use by its name; 'secret' (data or file; format, "
@@ -131,22 +133,66 @@ static void manual_command(const Command *cmd, FILE *out)
     command_each_option(cmd, manual_command_option, out);
 }
 
+static const Row names[] = {
+    { "PATH", "a file or a block device; one with a colon in its name is written ./NAME" },
+    { "http:, https:, ftp:, ftps:", "a URL, for reading; what was read is kept in a cache" },
+    { "nbd://HOST[:PORT]/EXPORT", "an NBD server; nbds: with TLS" },
+    { "nbd+unix:///EXPORT?socket=PATH", "the same on a socket in the file system" },
+    { "json:{...}", "options of the image as a JSON object" },
+    { "blkdebug:, blkverify:, null-co://", "filters and helpers for tests" },
+};
+
+static const Row exit_codes[] = {
+    { "0", "the command did what it was asked for" },
+    { "1", "it did not; compare: the images differ" },
+    { "2, 3, 4, 63", "check, compare and inspect say more with these; see there" },
+};
+
+static const Row environment[] = {
+    { "ONIONSKIN_CACHE", "folder of the cache of what came over the network; 'off': none" },
+    { "ONIONSKIN_CACHE_SIZE", "how large the cache may get" },
+    { "XDG_CACHE_HOME", "if ONIONSKIN_CACHE is not set, the cache is below this folder" },
+    { "TMPDIR", "where temporary overlays go (default: /var/tmp)" },
+    { "http_proxy, https_proxy, no_proxy", "the proxy for URLs" },
+};
+
+static const Row examples[] = {
+    { "img-tool create -f qcow2 -b base.qcow2 -F qcow2 work.qcow2",
+      "an overlay that holds what is written from now on" },
+    { "img-tool convert -p -c -O qcow2 disk.raw disk.qcow2", "a compressed copy" },
+    { "img-tool measure -O qcow2 disk.raw", "how large that would be without compression" },
+    { "img-tool check -r all disk.qcow2", "repair an image" },
+    { "img-tool fetch --expect sha256:SUM -O raw URL disk.raw", "download, verify and convert" },
+    { "source <(img-tool completion bash)", "complete arguments in this shell" },
+};
+
+static void manual_rows(FILE *out, const char *title, const Row *rows, size_t n)
+{
+    fprintf(out, ".SH %s\n", title);
+    for (size_t i = 0; i < n; i++)
+        manual_option(out, rows[i].name, rows[i].text);
+}
+
 int help_manual(FILE *out)
 {
-    fprintf(out,
-            ".TH IMG-TOOL 1 \"\" \"Onionskin %s\" \"User Commands\"\n"
-            ".SH NAME\nimg\\-tool \\- copy\\-on\\-write disk image toolkit\n"
-            ".SH SYNOPSIS\n.B img\\-tool\n.I command\n[options]\n"
-            ".SH DESCRIPTION\n"
-            "Makes, converts, inspects, checks, compares and repairs disk images. Options,\n"
-            "output and exit codes are those of qemu\\-img and, for io, of qemu\\-io.\n"
-            ".SH COMMANDS\n.ad l\n",
-            ONIONSKIN_VERSION);
+    fprintf(
+        out,
+        ".TH IMG-TOOL 1 \"\" \"Onionskin %s\" \"User Commands\"\n"
+        ".SH NAME\nimg\\-tool \\- copy\\-on\\-write disk image toolkit\n"
+        ".SH SYNOPSIS\n.B img\\-tool\n.I command\n[options]\n"
+        ".SH DESCRIPTION\n"
+        "Makes, converts, inspects, checks, compares, fetches, serves and repairs disk images.\n"
+        "Options, output and exit codes are those of qemu\\-img, for io those of qemu\\-io, and\n"
+        "for serve, called as qemu\\-nbd, those of qemu\\-nbd.\n"
+        ".SH COMMANDS\n.ad l\n",
+        ONIONSKIN_VERSION);
     for (size_t i = 0; i < n_commands; i++)
         manual_command(&commands[i], out);
-    fputs(".SH PARAMETERS\n", out);
-    for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
-        manual_option(out, parameters[i].name, parameters[i].text);
+    manual_rows(out, "PARAMETERS", parameters, ARRAY_LEN(parameters));
+    manual_rows(out, "FILE NAMES", names, ARRAY_LEN(names));
+    manual_rows(out, "EXIT STATUS", exit_codes, ARRAY_LEN(exit_codes));
+    manual_rows(out, "ENVIRONMENT", environment, ARRAY_LEN(environment));
+    manual_rows(out, "EXAMPLES", examples, ARRAY_LEN(examples));
     fputs(".SH SEE ALSO\n.BR emulator (1)\n", out);
     return 0;
 }

@@ -337,7 +337,7 @@ static int file_ages(void *opaque, int dir, int fd, CacheFile *file)
 typedef struct {
     const Ages *ages;
     int fd;
-    uint64_t size, to_drop, left;
+    uint64_t size, to_drop, left, dropped;
 } Drop;
 
 static void drop_block(Drop *d, uint64_t block)
@@ -347,8 +347,9 @@ static void drop_block(Drop *d, uint64_t block)
 
     if (pwrite(d->fd, &none, sizeof(none), (off_t)(CACHE_HEADER + block * CACHE_ENTRY)) < 0)
         return;
+    d->dropped++;
     if (fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, CACHE_BLOCK) == 0)
-        d->to_drop -= MIN(d->to_drop, (uint64_t)CACHE_BLOCK);
+        d->to_drop -= MIN(d->to_drop, MIN(d->size - block * CACHE_BLOCK, (uint64_t)CACHE_BLOCK));
 }
 
 static void drop_entries(void *opaque, uint64_t first, uint64_t *entries, size_t n)
@@ -373,9 +374,10 @@ static int file_drop(void *opaque, int dir, int fd, CacheFile *file)
 
     d->fd = fd;
     d->size = file->size;
-    d->left = 0;
+    d->left = d->dropped = 0;
     int ret = each_entry(fd, file->size, drop_entries, d);
-    return ret == 0 && d->left == 0 && d->to_drop ? remove_file(NULL, dir, fd, file) : ret;
+    return ret == 0 && d->left == 0 && (d->dropped || d->to_drop) ? remove_file(NULL, dir, fd, file)
+                                                                  : ret;
 }
 
 /* The files whose making was cut short. */

@@ -263,7 +263,7 @@ static int check_gpgv(const Signature *s, const Scratch *files, bool detached, E
 static int check_openpgp(const Signature *s, const char *sig, size_t sig_len, const char *text,
                          size_t len, char **signed_text, Error **err)
 {
-    Scratch files;
+    Scratch files = { 0 };
     size_t n;
     int ret = scratch_make(&files, err);
 

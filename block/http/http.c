@@ -163,6 +163,8 @@ static int take_url(Node *node, Options *o, Error **err)
     if (strncasecmp(node->filename, name, n) != 0 || strncmp(node->filename + n, "://", 3) != 0)
         return error_set(err, -EINVAL, "'%s' does not begin with '%s://'", node->filename, name);
     h->src.ftp = name[0] == 'f';
+    if (h->src.ftp && node->filename[strlen(node->filename) - 1] == '/')
+        return error_set(err, -EISDIR, "is a folder");
     if (!url_split_login(node->filename, &h->src.url, &h->src.username, &h->src.password))
         return error_set(err, -ENOMEM, "no memory for a URL");
     return 0;

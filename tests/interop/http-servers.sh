@@ -67,6 +67,12 @@ is "nginx: check" img check $plain/packed.qcow2
 cp --sparse=never www/disk.qcow2 dense.qcow2
 same "nginx: map is that of the file" "$(img map --output=json $plain/disk.qcow2)" "$(img map --output=json dense.qcow2)"
 
+truncate -s 3T www/huge.img
+printf 'far away' | dd of=www/huge.img bs=1 seek=$((2 << 40)) conv=notrunc status=none
+is "nginx: 3 TiB, a little of it" io -r -c 'read -P 0 1T 64k' -c 'read -P 0x66 2T 1' -c 'read -P 0 3298534883327 1' $plain/huge.img
+refused "nginx: beyond its end" "" io -r -c 'read 3T 1' $plain/huge.img
+rm www/huge.img
+
 refused "TLS: an unknown authority" "certificate" img info $tls/disk.qcow2
 is "TLS: with the option cacert" img info --image-opts driver=qcow2,file.driver=https,file.url=$tls/disk.qcow2,file.cacert="$PWD/ca.pem"
 is "TLS: unverified" img info --image-opts driver=qcow2,file.driver=https,file.url=$tls/disk.qcow2,file.sslverify=off
@@ -122,6 +128,7 @@ if /usr/bin/python3 -c 'import pyftpdlib' 2>/dev/null; then
     : >www/empty
     is "FTP: an empty file" img convert -f raw -O raw $ftp/empty out
     refused "FTP: no such file" "Could not open" img info $ftp/missing
+    refused "FTP: a folder" "is a folder" img info $ftp/private/
     refused "FTP: a wrong password" "Could not open" img info ftp://user:wrong@127.0.0.1:$FTP/disk.qcow2
     refused "FTP: nobody listens" "Could not open" img info ftp://127.0.0.1:1/x
 fi

@@ -58,8 +58,9 @@ static void open_and(const char *path, unsigned flags, unsigned fix, void (*act)
     CheckResult result;
 
     if (node_open(path, "qcow2", NULL,
-                  flags | OPEN_NO_BACKING | OPEN_NO_EXTERNAL | OPEN_NO_FLUSH | OPEN_NO_LOCK, &node,
-                  NULL) < 0)
+                  flags | OPEN_NO_IO | OPEN_NO_BACKING | OPEN_NO_EXTERNAL | OPEN_NO_FLUSH |
+                      OPEN_NO_LOCK,
+                  &node, NULL) < 0)
         return;
     act(node);
     if (node_size(node_file(node)) > CHECKED) /* a far table was written: too many to count here */

@@ -232,7 +232,9 @@ static int parse_drive_options(Config *c, DriveConfig *d, Options *o, Error **er
 int cmdline_object(Config *c, const char *value, Error **err)
 {
     (void)c;
-    return object_add(value, err);
+    int ret = object_add(value, err);
+
+    return ret < 0 ? error_prefix(err, ret, "-object") : 0;
 }
 
 int cmdline_drive(Config *c, const char *value, Error **err)

@@ -1,6 +1,6 @@
 /*
- * luks_key.c - fuzz target: a LUKS disk with any bytes of its header changed: judged, shown, and opened
- * with a password if that is cheap; then read, written and its key slots changed.
+ * luks_key.c - fuzz target: a LUKS disk with any bytes of its header changed: judged, shown, and
+ * opened with a password if that is cheap; then read, written and its key slots changed.
  *
  * The input is a list of patches: offset (2 bytes, big endian), length, bytes.
  */

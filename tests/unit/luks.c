@@ -480,6 +480,53 @@ static void failures_lock_nobody_out(void **state)
     free(before);
 }
 
+/* Each owns every fourth piece of 64 bytes: all write to all sectors. */
+typedef struct {
+    Node *node;
+    unsigned id, seed;
+    uint8_t now[DISK / 64];
+    int errors;
+} Writer;
+
+static void *write_parts(void *opaque)
+{
+    Writer *w = opaque;
+
+    for (int i = 0; i < 2000; i++) {
+        unsigned piece = (unsigned)rand_r(&w->seed) % (DISK / 256) * 4 + w->id;
+        uint8_t buf[64];
+
+        w->errors += node_pread(w->node, buf, sizeof(buf), piece * 64) != 0;
+        w->errors += buf[0] != w->now[piece] || memcmp(buf, buf + 1, sizeof(buf) - 1) != 0;
+        memset(buf, i, sizeof(buf));
+        w->now[piece] = (uint8_t)i;
+        w->errors += node_pwrite(w->node, buf, sizeof(buf), piece * 64) != 0;
+    }
+    return NULL;
+}
+
+static void threads_share_sectors(void **state)
+{
+    AUTO_NODE Node *node = NULL;
+    pthread_t threads[4];
+    Writer writers[4];
+    size_t len;
+    AUTO_FREE uint8_t *before = load(path, &len);
+
+    (void)state;
+    save(work, before, len);
+    assert_int_equal(open_with("s", NULL, OPEN_RDWR, &node, NULL), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        writers[i] = (Writer) { .node = node, .id = i, .seed = i };
+        memset(writers[i].now, 0x77, sizeof(writers[i].now));
+        pthread_create(&threads[i], NULL, write_parts, &writers[i]);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(writers[i].errors, 0);
+    }
+}
+
 static void without_a_key(void **state)
 {
     uint8_t buf[100] = { 0 };
@@ -541,6 +588,7 @@ int main(void)
         cmocka_unit_test(damaged_headers),
         cmocka_unit_test(key_slots_survive_crashes),
         cmocka_unit_test(failures_lock_nobody_out),
+        cmocka_unit_test(threads_share_sectors),
         cmocka_unit_test(without_a_key),
     };
 

@@ -263,6 +263,12 @@ static int nbd_flush(Node *node)
     return node->flags & OPEN_NO_FLUSH ? 0 : nbd_link_flush(n->link);
 }
 
+static uint64_t nbd_disk_size(Node *node)
+{
+    (void)node;
+    return UINT64_MAX; /* the server does not tell */
+}
+
 /* ---- extents ------------------------------------------------------------------------------- */
 
 static uint64_t now_ms(void)
@@ -508,5 +514,6 @@ const BlockDriver nbd_driver = {
     .pwrite_zeroes = nbd_pwrite_zeroes,
     .discard = nbd_discard,
     .flush = nbd_flush,
+    .disk_size = nbd_disk_size,
     .resize = nbd_resize,
 };

@@ -32,7 +32,7 @@ for context in qemu:dirty-bitmap:b0 qemu:allocation-depth; do
 done
 refused "a context that is not there" "no context 'qemu:dirty-bitmap:b1'" \
     "$IMG_TOOL" map --image-opts "$named,x-dirty-bitmap=qemu:dirty-bitmap:b1"
-same "info" "$("$IMG_TOOL" info "$uri" | sed -n 1,3p)" "$(qemu-img info "$uri" | sed -n 1,3p)"
+same "info" "$("$IMG_TOOL" info "$uri" | sed -n 1,4p)" "$(qemu-img info "$uri" | sed -n 1,4p)"
 is "nbd:unix:PATH:exportname=NAME" "$IMG_TOOL" compare -f raw -F raw "nbd:unix:$PWD/s:exportname=disk" reference.raw
 is "json: name" "$IMG_TOOL" compare -F raw \
     "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"nbd\",\"server\":{\"type\":\"unix\",\"path\":\"$PWD/s\"},\"export\":\"disk\"}}" reference.raw

@@ -12,7 +12,7 @@
 #include "base/math.h"
 #include "block/nbd/kept.h"
 
-enum { CONNECT_MS = 30000, EXTEND_MS = 5000, OPEN_PAUSE_MS = 500 };
+enum { CONNECT_MS = 30000, RECONNECT_MS = 3000, EXTEND_MS = 5000, OPEN_PAUSE_MS = 500 };
 /* A lost server is looked for after these pauses, doubled each time. */
 enum { FIRST_PAUSE_MS = 50, LAST_PAUSE_MS = 2000 };
 /* So many requests that found all connections busy before one more is made. */
@@ -159,14 +159,16 @@ static int replay(NbdLink *l, NbdConn *conn)
 }
 
 /* With the lock held, which is let go meanwhile: try once. */
-static int reconnect(NbdLink *l)
+static int reconnect(NbdLink *l, uint64_t left_ms)
 {
     AUTO_ERROR Error *err = NULL;
     NbdConn *conn = NULL;
 
     l->connecting = true;
     pthread_mutex_unlock(&l->lock);
-    int ret = connect_again(l, CONNECT_MS, false, &conn, &err);
+    int ret =
+        connect_again(l, (unsigned)MIN(MAX(left_ms, (uint64_t)RECONNECT_MS), (uint64_t)CONNECT_MS),
+                      false, &conn, &err);
     if (ret == 0) {
         pthread_mutex_lock(&l->kept.lock);
         ret = replay(l, conn);
@@ -202,7 +204,7 @@ static int await_conn(NbdLink *l)
         bool too_late = now >= end;
 
         if (!l->connecting && now >= l->next_try) {
-            if (reconnect(l) == -ESTALE)
+            if (reconnect(l, too_late ? 0 : end - now) == -ESTALE)
                 return -EIO;
             continue;
         }

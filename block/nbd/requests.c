@@ -136,22 +136,36 @@ static int read_structured(Worker *w, const NbdRequest *r)
     return ret;
 }
 
-/* A simple answer says first whether it will succeed: all must be read before. */
+static int send_simple_data(Worker *w, const NbdRequest *r, void *data)
+{
+    NbdReply reply = { .cookie = r->cookie };
+    uint8_t head[NBD_CHUNK_BYTES];
+    struct iovec iov[] = { { head, nbd_put_reply(head, &reply) }, { data, r->len } };
+
+    return nbd_channel_writev(w->s->ch, iov, 2);
+}
+
+/*
+ * A simple answer says first whether it will succeed: all must be read before. Of long ones there
+ * is one at a time, however many a client asks for.
+ */
 static int read_simple(Worker *w, const NbdRequest *r)
 {
     const NbdServedExport *e = w->s->export;
-    AUTO_FREE uint8_t *large = r->len > PIECE ? buffer_alloc(r->len) : NULL;
-    uint8_t *buf = r->len > PIECE ? large : w->piece, head[NBD_CHUNK_BYTES];
-    NbdReply reply = { .cookie = r->cookie };
-    int ret = buf ? node_pread(e->node, buf, r->len, e->off + r->off) : -ENOMEM;
+    AUTO_FREE uint8_t *large = NULL;
+    uint8_t *buf = w->piece;
+    int ret = 0;
 
-    if (ret < 0)
-        return nbd_send_error(w->s, r, ret, UINT64_MAX);
-    struct iovec iov[] = { { head, nbd_put_reply(head, &reply) }, { buf, r->len } };
+    if (r->len <= PIECE)
+        ret = node_pread(e->node, buf, r->len, e->off + r->off);
     pthread_mutex_lock(&w->s->send_lock);
-    ret = nbd_channel_writev(w->s->ch, iov, 2);
+    if (r->len > PIECE) {
+        buf = large = buffer_alloc(r->len);
+        ret = buf ? node_pread(e->node, buf, r->len, e->off + r->off) : -ENOMEM;
+    }
+    int sent = ret == 0 ? send_simple_data(w, r, buf) : 0;
     pthread_mutex_unlock(&w->s->send_lock);
-    return ret;
+    return ret < 0 ? nbd_send_error(w->s, r, ret, UINT64_MAX) : sent;
 }
 
 /* ---- the other commands -------------------------------------------------------------------- */

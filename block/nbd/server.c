@@ -17,7 +17,7 @@
 #include "block/nbd/address.h"
 #include "block/nbd/session.h"
 
-enum { MAX_CLIENTS = 1024, MAX_LISTENERS = 16, NEGOTIATION_MS = 30000 };
+enum { MAX_CLIENTS = 256, MAX_LISTENERS = 16, NEGOTIATION_MS = 30000 };
 /* At the end, clients get this long to take their last answers. */
 enum { GRACE_MS = 10000, ACCEPT_PAUSE_MS = 200 };
 

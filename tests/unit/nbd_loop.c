@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/math.h"
 #include "block/nbd/address.h"
+#include "block/nbd/conn.h"
 #include "block/nbd/server.h"
 
 enum { THREADS = 6, PART = 4 << 20, DISK = THREADS * PART, STEPS = 150, MOST = 300000 };
@@ -179,12 +181,62 @@ static void writes_that_are_kept(void **state)
     finish(&l);
 }
 
+static void *serve_pair(void *opaque)
+{
+    Loop *l = opaque;
+
+    nbd_server_serve(l->server, l->listen_fd);
+    return NULL;
+}
+
+/* What the kernel's client does: simple answers, and long requests. */
+static void without_structured_replies(void **state)
+{
+    NbdServedExport e = { .name = "", .size = DISK, .writable = true };
+    NbdServerOptions o = { .exports = &e, .n_exports = 1 };
+    NbdWant want = { .export = "", .simple = true };
+    uint8_t *data = malloc(DISK), *back = malloc(DISK);
+    struct iovec out = { data, DISK }, in = { back, DISK };
+    NbdCall calls[] = {
+        { .request = { .type = NBD_CMD_WRITE, .len = DISK }, .iov = &out, .iovcnt = 1 },
+        { .request = { .type = NBD_CMD_READ, .len = DISK }, .iov = &in, .iovcnt = 1 },
+    };
+    Options *options = options_new();
+    NbdExport info;
+    Loop l = { .server = nbd_server_new(&o) };
+    int fds[2];
+
+    (void)state;
+    for (size_t i = 0; i < DISK; i++)
+        data[i] = (uint8_t)(i * 7 >> 8);
+    options_set_u64(options, "size", DISK);
+    assert_int_equal(node_open(NULL, "memory", options, OPEN_RDWR, &e.node, NULL), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    l.listen_fd = fds[0];
+    assert_int_equal(pthread_create(&l.thread, NULL, serve_pair, &l), 0);
+    NbdChannel *ch = nbd_channel_new(fds[1]);
+    assert_int_equal(nbd_handshake(ch, &want, &info, NULL), 0);
+    assert_false(info.structured);
+    NbdConn *c = nbd_conn_new(ch, &info);
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+        assert_int_equal(nbd_conn_call(c, &calls[i]), 0);
+    assert_memory_equal(data, back, DISK);
+    nbd_conn_bye(c);
+    nbd_conn_unref(c);
+    pthread_join(l.thread, NULL);
+    nbd_server_free(l.server);
+    node_unref(e.node);
+    free(data);
+    free(back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_connection),
         cmocka_unit_test(several_connections),
         cmocka_unit_test(writes_that_are_kept),
+        cmocka_unit_test(without_structured_replies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

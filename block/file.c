@@ -605,6 +605,10 @@ int node_create_file(const char *filename, Node **out, Error **err)
 
     if (drv && drv->is_remote)
         return open_remote(path, drv, out, err);
+    if (proto && path == filename) /* it could not be opened by this name */
+        return error_set(err, -ENOTSUP,
+                         "%s '%s' cannot make images (a file of this name is written ./%s)",
+                         drv ? "protocol" : "the unknown protocol", proto, path);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 
     if (fd < 0)

@@ -192,6 +192,13 @@ if [ "$(id -u)" -ne 0 ]; then
     is "auto-read-only" opts -c 'read -q 0 1k' driver=qcow2,file.filename=d.qcow2,auto-read-only=on
 fi
 
+# --- what can be made ------------------------------------------------------------------------------------------------
+refused "blkdebug: makes no images" "blkdebug" img create -f qcow2 blkdebug::made.qcow2 1M
+refused "nor does an unknown protocol" "nosuch" img create -f raw nosuch:made.raw 1M
+refused "converting to one" "null-co" img convert -O raw d.qcow2 null-co://
+is "a name with a colon is a path behind ./" img create -q -f qcow2 ./a:b.qcow2 1M
+is "and is opened by it" img info ./a:b.qcow2
+
 # --- raw with offset and size ----------------------------------------------------------------------------------------
 part='json:{"driver":"raw","offset":65536,"size":131072,"file":{"driver":"file","filename":"big.raw"}}'
 truncate -s 1M big.raw

@@ -25,6 +25,7 @@ typedef struct {
     const char *what, *format, *options;
     unsigned flags;
     bool backing, packs;
+    const char *open; /* options of the open image; NULL: none */
 } Case;
 
 /* The cheapest password there is. */
@@ -32,51 +33,60 @@ typedef struct {
 #define ENCRYPTED "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=1"
 
 static const Case cases[] = {
-    { "raw", "raw", "", 0, false, false },
-    { "raw, O_DIRECT", "raw", "", OPEN_DIRECT, false, false },
-    { "qcow2", "qcow2", "", 0, false, true },
-    { "v2", "qcow2", "compat=0.10", OPEN_UNMAP, false, true },
-    { "v2 overlay", "qcow2", "compat=0.10,cluster_size=4k", OPEN_UNMAP, true, true },
-    { "overlay", "qcow2", "", 0, true, true },
-    { "512 byte clusters", "qcow2", "cluster_size=512", OPEN_UNMAP, true, true },
-    { "4k, 1 bit counts", "qcow2", "cluster_size=4k,refcount_bits=1", OPEN_UNMAP, true, true },
-    { "4k, 2 bit counts", "qcow2", "cluster_size=4k,refcount_bits=2", OPEN_UNMAP, true, true },
-    { "1k, 64 bit counts", "qcow2", "cluster_size=1k,refcount_bits=64", 0, true, true },
+    { "raw", "raw", "", 0, false, false, NULL },
+    { "raw, O_DIRECT", "raw", "", OPEN_DIRECT, false, false, NULL },
+    { "qcow2", "qcow2", "", 0, false, true, NULL },
+    { "v2", "qcow2", "compat=0.10", OPEN_UNMAP, false, true, NULL },
+    { "v2 overlay", "qcow2", "compat=0.10,cluster_size=4k", OPEN_UNMAP, true, true, NULL },
+    { "overlay", "qcow2", "", 0, true, true, NULL },
+    { "512 byte clusters", "qcow2", "cluster_size=512", OPEN_UNMAP, true, true, NULL },
+    { "4k, 1 bit counts", "qcow2", "cluster_size=4k,refcount_bits=1", OPEN_UNMAP, true, true,
+      NULL },
+    { "4k, 2 bit counts", "qcow2", "cluster_size=4k,refcount_bits=2", OPEN_UNMAP, true, true,
+      NULL },
+    { "1k, 64 bit counts", "qcow2", "cluster_size=1k,refcount_bits=64", 0, true, true, NULL },
     { "8k, 8 bit counts, zstd", "qcow2", "cluster_size=8k,refcount_bits=8,compression_type=zstd",
-      OPEN_UNMAP, true, true },
-    { "2M clusters", "qcow2", "cluster_size=2M", 0, true, true },
-    { "lazy refcounts", "qcow2", "lazy_refcounts=on,cluster_size=4k", OPEN_UNMAP, true, true },
-    { "preallocated", "qcow2", "preallocation=metadata,cluster_size=4k", 0, false, true },
-    { "subclusters", "qcow2", "extended_l2=on", OPEN_UNMAP, false, true },
-    { "subclusters, overlay", "qcow2", "extended_l2=on,cluster_size=16k", 0, true, true },
+      OPEN_UNMAP, true, true, NULL },
+    { "2M clusters", "qcow2", "cluster_size=2M", 0, true, true, NULL },
+    { "lazy refcounts", "qcow2", "lazy_refcounts=on,cluster_size=4k", OPEN_UNMAP, true, true,
+      NULL },
+    { "preallocated", "qcow2", "preallocation=metadata,cluster_size=4k", 0, false, true, NULL },
+    { "subclusters", "qcow2", "extended_l2=on", OPEN_UNMAP, false, true, NULL },
+    { "subclusters, overlay", "qcow2", "extended_l2=on,cluster_size=16k", 0, true, true, NULL },
     { "subclusters, overlay, unmap", "qcow2", "extended_l2=on,cluster_size=32k", OPEN_UNMAP, true,
-      true },
+      true, NULL },
     { "subclusters, preallocated overlay", "qcow2",
-      "extended_l2=on,cluster_size=16k,preallocation=metadata", 0, true, true },
-    { "data file", "qcow2", "data_file=data,cluster_size=4k", OPEN_UNMAP, true, false },
+      "extended_l2=on,cluster_size=16k,preallocation=metadata", 0, true, true, NULL },
+    { "data file", "qcow2", "data_file=data,cluster_size=4k", OPEN_UNMAP, true, false, NULL },
     { "data file, subclusters", "qcow2", "data_file=data,cluster_size=16k,extended_l2=on",
-      OPEN_UNMAP, true, false },
+      OPEN_UNMAP, true, false, NULL },
     { "raw data file", "qcow2", "data_file=data,data_file_raw=on,cluster_size=4k", OPEN_UNMAP,
-      false, false },
+      false, false, NULL },
     { "raw data file, subclusters", "qcow2", "data_file=data,data_file_raw=on,extended_l2=on", 0,
-      false, false },
-    { "O_DIRECT overlay", "qcow2", "cluster_size=4k", OPEN_DIRECT, true, true },
-    { "luks", "luks", LUKS, 0, false, false },
-    { "luks, O_DIRECT", "luks", LUKS ",cipher-mode=cbc", OPEN_DIRECT, false, false },
-    { "encrypted", "qcow2", ENCRYPTED, OPEN_UNMAP, false, false },
+      false, false, NULL },
+    { "tiny caches", "qcow2", "cluster_size=4k,refcount_bits=64", OPEN_UNMAP, true, true,
+      "l2-cache-entry-size=512,l2-cache-size=2k,refcount-cache-size=16k,overlap-check=all" },
+    { "tiny caches, subclusters", "qcow2", "extended_l2=on,cluster_size=16k", 0, true, true,
+      "l2-cache-entry-size=512,cache-size=80k,pass-discard-request=on,pass-discard-other=on" },
+    { "tiny caches, 512 byte clusters", "qcow2", "cluster_size=512", 0, true, true,
+      "l2-cache-size=2k,refcount-cache-size=2k,overlap-check=none,lazy-refcounts=on" },
+    { "O_DIRECT overlay", "qcow2", "cluster_size=4k", OPEN_DIRECT, true, true, NULL },
+    { "luks", "luks", LUKS, 0, false, false, NULL },
+    { "luks, O_DIRECT", "luks", LUKS ",cipher-mode=cbc", OPEN_DIRECT, false, false, NULL },
+    { "encrypted", "qcow2", ENCRYPTED, OPEN_UNMAP, false, false, NULL },
     { "encrypted overlay, 512 byte clusters", "qcow2", ENCRYPTED ",cluster_size=512", OPEN_UNMAP,
-      true, false },
+      true, false, NULL },
     { "encrypted, AES", "qcow2", "encrypt.format=aes,encrypt.key-secret=s,cluster_size=4k",
-      OPEN_UNMAP, true, false },
+      OPEN_UNMAP, true, false, NULL },
     { "encrypted, version 2", "qcow2",
       "encrypt.format=aes,encrypt.key-secret=s,cluster_size=4k,compat=0.10", OPEN_UNMAP, true,
-      false },
+      false, NULL },
     { "encrypted, preallocated", "qcow2", ENCRYPTED ",preallocation=metadata,cluster_size=4k", 0,
-      false, false },
+      false, false, NULL },
     { "encrypted, subclusters", "qcow2", ENCRYPTED ",extended_l2=on,cluster_size=16k", OPEN_UNMAP,
-      true, false },
+      true, false, NULL },
     { "encrypted, data file", "qcow2", ENCRYPTED ",data_file=data,cluster_size=16k", OPEN_UNMAP,
-      true, false },
+      true, false, NULL },
 };
 
 typedef struct {
@@ -121,10 +131,11 @@ static void pick(const Run *r, uint64_t *off, uint64_t *len)
 
 static void open_image(Run *r)
 {
+    Options *o = options_new();
     Error *err = NULL;
 
-    Options *o = options_new();
-
+    if (r->c->open)
+        ok(options_parse(o, r->c->open, NULL, &err), err, "options");
     if (strcmp(r->c->format, "luks") == 0)
         options_set(o, "key-secret", "s");
     else if (strstr(r->c->options, "encrypt"))

@@ -167,6 +167,101 @@ static void refused_or_harmless(void **state)
     }
 }
 
+/* Extended entries of 16 bytes: a word, and a bitmap of what is allocated and what reads as zeros
+ */
+enum { EXT_CLUSTER = 16384 };
+
+static void make_shape(const char *options)
+{
+    Options *o = options_new();
+    uint8_t buf[EXT_CLUSTER];
+    Node *node;
+
+    options_parse(o, options, NULL, NULL);
+    options_set_u64(o, "size", DISK);
+    options_set_u64(o, "cluster_size", EXT_CLUSTER);
+    assert_int_equal(node_create(path, "qcow2", o, 0, NULL, NULL), 0);
+    assert_int_equal(node_open(path, "qcow2", NULL, OPEN_RDWR | OPEN_NO_FLUSH, &node, NULL), 0);
+    memset(buf, 0x5a, sizeof(buf));
+    /* the first write's cluster comes before its L2 table */
+    assert_int_equal(node_pwrite_zeroes(node, 0, EXT_CLUSTER, 0), 0);
+    for (uint64_t i = 1; i < 8; i++)
+        assert_int_equal(node_pwrite(node, buf, 2048, i * EXT_CLUSTER + 1024), 0);
+    node_pwrite_compressed(node, buf, sizeof(buf), UINT64_C(8) * EXT_CLUSTER);
+    node_unref(node);
+}
+
+/* Where the L2 table is, from the L1 table */
+static uint64_t find_l2(void)
+{
+    uint8_t bytes[8];
+    uint64_t off = 0;
+    FILE *f = fopen(path, "r");
+
+    fseek(f, 3L * EXT_CLUSTER, SEEK_SET);
+    assert_int_equal(fread(bytes, 1, sizeof(bytes), f), sizeof(bytes));
+    fclose(f);
+    for (int i = 1; i < 8; i++)
+        off = off << 8 | bytes[i];
+    assert_in_range(off, EXT_CLUSTER, DISK);
+    return off;
+}
+
+/* Offsets are from the L2 table. Whatever a row does, the image can be repaired. */
+static void shapes_are_repaired(void **state)
+{
+    static const struct {
+        const char *options;
+        Row row;
+    } damage[] = {
+        { "extended_l2=on", { "allocated and zero", 24, 8, UINT64_MAX, NULL } },
+        { "extended_l2=on", { "allocated nowhere", 16, 8, 0, NULL } },
+        { "extended_l2=on", { "zero flag", 16 + 7, 1, 1, NULL } },
+        { "extended_l2=on", { "compressed with a bitmap", 8 * 16 + 8, 8, 255, NULL } },
+        { "extended_l2=on", { "compressed with the copied flag", 8 * 16, 1, 0xc0, NULL } },
+        { "extended_l2=on", { "the header", 16, 8, UINT64_C(1) << 63 | EXT_CLUSTER, NULL } },
+        { "extended_l2=on", { "unaligned", 16 + 6, 1, 2, NULL } },
+        { "extended_l2=on", { "far away", 16, 8, 0x80ffffffffff0000, NULL } },
+        { "data_file=%s", { "elsewhere", 8, 8, UINT64_C(1) << 63 | 5 * EXT_CLUSTER, NULL } },
+        { "data_file=%s", { "unaligned", 8 + 6, 1, 2, NULL } },
+        { "data_file=%s", { "not copied", 8, 1, 0, NULL } },
+        { "data_file=%s", { "compressed", 8, 1, 0x40, NULL } },
+        { "data_file=%s,extended_l2=on", { "allocated and zero", 24, 8, UINT64_MAX, NULL } },
+        { "data_file=%s,data_file_raw=on", { "elsewhere", 8, 8, UINT64_C(1) << 63, NULL } },
+    };
+    CheckResult result;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(damage); i++) {
+        Row row = damage[i].row;
+        char options[200], data[160];
+        Node *node;
+
+        snprintf(data, sizeof(data), "%s/data", dir);
+        snprintf(options, sizeof(options), "%s", damage[i].options);
+        if (strstr(options, "%s"))
+            snprintf(options, sizeof(options), "data_file=%s%s", data, damage[i].options + 12);
+        make_shape(options);
+        row.at += find_l2();
+        patch(&row);
+        exercise(0, 0);
+        exercise(OPEN_RDWR, 0);
+        make_shape(options);
+        row.at = damage[i].row.at + find_l2();
+        patch(&row);
+        assert_int_equal(node_open(path, "qcow2", NULL, OPEN_RDWR | OPEN_CHECK, &node, NULL), 0);
+        assert_int_equal(node_check(node, 0, NULL, NULL, &result, NULL), 0);
+        if (result.corruptions == 0)
+            fail_msg("%s: check finds nothing", row.what);
+        assert_int_equal(
+            node_check(node, CHECK_FIX_LEAKS | CHECK_FIX_ERRORS, NULL, NULL, &result, NULL), 0);
+        assert_int_equal(node_check(node, 0, NULL, NULL, &result, NULL), 0);
+        if (result.corruptions || result.leaks)
+            fail_msg("%s: not clean after a repair", row.what);
+        node_unref(node);
+    }
+}
+
 /* What `check` repairs is whole afterwards. */
 static void repaired(void **state)
 {
@@ -257,11 +352,9 @@ static void locks_exclude_a_second_writer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_or_harmless),
-        cmocka_unit_test(repaired),
-        cmocka_unit_test(cut_short),
-        cmocka_unit_test(chains_are_checked),
-        cmocka_unit_test(locks_exclude_a_second_writer),
+        cmocka_unit_test(refused_or_harmless), cmocka_unit_test(repaired),
+        cmocka_unit_test(shapes_are_repaired), cmocka_unit_test(cut_short),
+        cmocka_unit_test(chains_are_checked),  cmocka_unit_test(locks_exclude_a_second_writer),
     };
     char command[128];
 

@@ -2,7 +2,8 @@
  * qcow2.c - fuzz target: any bytes as a qcow2 image, opened, read, mapped, checked, repaired,
  * written.
  *
- * The image lives in a file without a name. What it names is not opened.
+ * The image lives in a file without a name, and so does its data file, if it says that it has one.
+ * Nothing that the image names is opened.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -52,15 +53,18 @@ static void change(Node *node)
     node_flush(node);
 }
 
-static void open_and(const char *path, unsigned flags, unsigned fix, void (*act)(Node *))
+/* The image at `path`, with the data file at `data`, which may be NULL */
+static void open_and(const char *path, const char *data, unsigned flags, unsigned fix,
+                     void (*act)(Node *))
 {
     AUTO_NODE Node *node = NULL;
+    Options *o = options_new();
     CheckResult result;
 
-    if (node_open(path, "qcow2", NULL,
-                  flags | OPEN_NO_IO | OPEN_NO_BACKING | OPEN_NO_EXTERNAL | OPEN_NO_FLUSH |
-                      OPEN_NO_LOCK,
-                  &node, NULL) < 0)
+    if (data)
+        options_set(o, "data-file.filename", data);
+    flags |= OPEN_NO_IO | OPEN_NO_BACKING | OPEN_NO_FLUSH | OPEN_NO_LOCK | OPEN_NO_EXTERNAL;
+    if (node_open(path, "qcow2", o, flags, &node, NULL) < 0)
         return;
     act(node);
     if (node_size(node_file(node)) > CHECKED) /* a far table was written: too many to count here */
@@ -70,17 +74,20 @@ static void open_and(const char *path, unsigned flags, unsigned fix, void (*act)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char path[64];
-    int fd = memfd_create("image", MFD_CLOEXEC);
+    char path[64], data_path[64];
+    int fd = memfd_create("image", MFD_CLOEXEC), data_fd = memfd_create("data", MFD_CLOEXEC);
+    const char *with = size > 79 && data[79] & 4 ? data_path : NULL; /* incompatible bit 2 */
 
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+    if (fd < 0 || data_fd < 0 || write(fd, data, size) != (ssize_t)size)
         abort();
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    open_and(path, 0, 0, look);
-    open_and(path, OPEN_RDWR, 0, change);
+    snprintf(data_path, sizeof(data_path), "/proc/self/fd/%d", data_fd);
+    open_and(path, with, 0, 0, look);
+    open_and(path, with, OPEN_RDWR, 0, change);
     if (ftruncate(fd, 0) < 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
         abort();
-    open_and(path, OPEN_RDWR | OPEN_CHECK, CHECK_FIX_LEAKS | CHECK_FIX_ERRORS, look);
+    open_and(path, with, OPEN_RDWR | OPEN_CHECK, CHECK_FIX_LEAKS | CHECK_FIX_ERRORS, look);
+    close(data_fd);
     close(fd);
     return 0;
 }

@@ -154,6 +154,8 @@ int progress_option(const char *text);
  */
 
 void print_snapshot_table(const SnapshotInfo *list, size_t count);
+/* The array of snapshots, as `info` and `snapshot` print it */
+void json_snapshots(JsonWriter *w, const SnapshotInfo *list, size_t count);
 
 /* Nested values, four spaces a level: "    compat: 1.1". Dashes in keys become blanks. */
 void print_specific(const json_t *v, int indent);

@@ -250,3 +250,24 @@ void print_snapshot_table(const SnapshotInfo *list, size_t count)
                date, clock, icount);
     }
 }
+
+void json_snapshots(JsonWriter *w, const SnapshotInfo *list, size_t count)
+{
+    jw_begin_array(w);
+    for (size_t i = 0; i < count; i++) {
+        const SnapshotInfo *s = &list[i];
+
+        jw_begin_object(w);
+        if (s->icount != UINT64_MAX)
+            jw_put_u64(w, "icount", s->icount);
+        jw_put_u64(w, "vm-clock-nsec", s->vm_clock_ns % 1000000000);
+        jw_put_string(w, "name", s->name);
+        jw_put_u64(w, "date-sec", s->date_sec);
+        jw_put_u64(w, "date-nsec", s->date_nsec);
+        jw_put_u64(w, "vm-clock-sec", s->vm_clock_ns / 1000000000);
+        jw_put_string(w, "id", s->id);
+        jw_put_u64(w, "vm-state-size", s->vm_state_size);
+        jw_end_object(w);
+    }
+    jw_end_array(w);
+}

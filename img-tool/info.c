@@ -167,28 +167,6 @@ static void print_limits(const Node *node)
 /* ---- JSON ---------------------------------------------------------------------------------------
  */
 
-static void json_snapshots(JsonWriter *w, const Report *r)
-{
-    jw_key(w, "snapshots");
-    jw_begin_array(w);
-    for (size_t i = 0; i < r->n_snapshots; i++) {
-        const SnapshotInfo *s = &r->snapshots[i];
-
-        jw_begin_object(w);
-        if (s->icount != UINT64_MAX)
-            jw_put_u64(w, "icount", s->icount);
-        jw_put_u64(w, "vm-clock-nsec", s->vm_clock_ns % 1000000000);
-        jw_put_string(w, "name", s->name);
-        jw_put_u64(w, "date-sec", s->date_sec);
-        jw_put_u64(w, "date-nsec", s->date_nsec);
-        jw_put_u64(w, "vm-clock-sec", s->vm_clock_ns / 1000000000);
-        jw_put_string(w, "id", s->id);
-        jw_put_u64(w, "vm-state-size", s->vm_state_size);
-        jw_end_object(w);
-    }
-    jw_end_array(w);
-}
-
 static void json_limits(JsonWriter *w, const Node *node)
 {
     NodeLimits limits;
@@ -230,8 +208,10 @@ static int json_report(JsonWriter *w, const Report *r, const Show *show, Error *
     jw_begin_object(w);
     if (show->children)
         ret = json_children(w, r, show, err);
-    if (r->n_snapshots)
-        json_snapshots(w, r);
+    if (r->n_snapshots) {
+        jw_key(w, "snapshots");
+        json_snapshots(w, r->snapshots, r->n_snapshots);
+    }
     if (info->backing_format)
         jw_put_string(w, "backing-filename-format", info->backing_format);
     jw_put_u64(w, "virtual-size", info->virtual_size);

@@ -18,19 +18,7 @@ static int list(Node *node, bool json)
         JsonWriter w;
 
         jw_init(&w, stdout, 4);
-        jw_begin_array(&w);
-        for (size_t i = 0; i < count; i++) {
-            jw_begin_object(&w);
-            jw_put_string(&w, "id", all[i].id);
-            jw_put_string(&w, "name", all[i].name);
-            jw_put_u64(&w, "vm-state-size", all[i].vm_state_size);
-            jw_put_u64(&w, "date-sec", all[i].date_sec);
-            jw_put_u64(&w, "date-nsec", all[i].date_nsec);
-            jw_put_u64(&w, "vm-clock-sec", all[i].vm_clock_ns / 1000000000);
-            jw_put_u64(&w, "vm-clock-nsec", all[i].vm_clock_ns % 1000000000);
-            jw_end_object(&w);
-        }
-        jw_end_array(&w);
+        json_snapshots(&w, all, count);
         putchar('\n');
     } else if (count) {
         puts("Snapshot list:");

@@ -14,9 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "formats/qcow2/crypto.h"
-
-enum { CHECK_MAX_CLUSTERS = 1 << 28, BITMAP_ENTRY = 24, BITMAP_MAX_BYTES = 64 << 20 };
+enum { CHECK_MAX_CLUSTERS = 1 << 28 };
 
 /* ---- findings ------------------------------------------------------------------------------ */
 
@@ -68,74 +66,6 @@ void check_refer(Check *c, uint64_t off, uint64_t bytes)
         c->refs[i] += c->refs[i] < UINT32_MAX;
 }
 
-static void count(Check *c, uint64_t off, uint64_t bytes, const char *what)
-{
-    if (bytes == 0)
-        return;
-    if (check_in_file(c, off, bytes)) {
-        check_refer(c, off, bytes);
-        return;
-    }
-    check_say(c, "ERROR %s at offset 0x%" PRIx64 " lies beyond the end of the file", what, off);
-    c->r->corruptions++;
-}
-
-/* A table whose place the header or the snapshot table says: nothing else can be there. */
-static void count_fixed(Check *c, uint64_t off, uint64_t bytes, const char *what)
-{
-    count(c, off, bytes, what);
-    if (bytes && check_in_file(c, off, bytes))
-        memset(c->kinds + (off >> c->q->cluster_bits), CLUSTER_FIXED,
-               div_round_up(bytes, c->q->cluster));
-}
-
-static void count_fixed_tables(Check *c)
-{
-    Qcow2 *q = c->q;
-    uint64_t crypto, crypto_len;
-
-    crypto_header(q, &crypto, &crypto_len);
-    count_fixed(c, crypto, crypto_len, "encryption header");
-    count_fixed(c, 0, q->cluster, "header");
-    count_fixed(c, q->l1_offset, 8 * (uint64_t)q->l1_size, "L1 table");
-    count_fixed(c, q->reftable_offset, (uint64_t)q->reftable_clusters << q->cluster_bits,
-                "refcount table");
-    count_fixed(c, q->snapshots_offset, q->snapshots_bytes, "snapshot table");
-    for (uint32_t i = 0; i < q->snapshot_count; i++)
-        count_fixed(c, q->snapshots[i].l1_offset, 8 * (uint64_t)q->snapshots[i].l1_size,
-                    "snapshot's L1 table");
-}
-
-/* Bitmaps are not ours to read, but their space is in use ("Bitmaps extension"). */
-static void count_bitmaps(Check *c, const Extension *e)
-{
-    uint64_t size = e->len >= 24 ? get_be64(e->data + 8) : 0,
-             off = size ? get_be64(e->data + 16) : 0;
-    AUTO_FREE uint8_t *dir = size <= BITMAP_MAX_BYTES ? malloc(size + 1) : NULL;
-
-    if (!dir || off > NODE_MAX_SIZE / 2 || node_pread(c->q->node->file, dir, size, off) < 0) {
-        c->r->check_errors++;
-        return;
-    }
-    count(c, off, size, "bitmap directory");
-    for (uint64_t at = 0; at + BITMAP_ENTRY <= size;) {
-        uint64_t table_off = get_be64(dir + at), n = get_be32(dir + at + 8);
-        uint64_t used = BITMAP_ENTRY + get_be16(dir + at + 18) + get_be32(dir + at + 20);
-        AUTO_FREE uint8_t *table = 8 * n <= BITMAP_MAX_BYTES ? malloc(8 * n + 1) : NULL;
-
-        count(c, table_off, 8 * n, "bitmap table");
-        if (!table || table_off > NODE_MAX_SIZE / 2 ||
-            node_pread(c->q->node->file, table, 8 * n, table_off) < 0) {
-            c->r->check_errors++;
-            return;
-        }
-        for (uint64_t i = 0; i < n; i++)
-            if (get_be64(table + 8 * i) & L2_OFFSET)
-                count(c, get_be64(table + 8 * i) & L2_OFFSET, c->q->cluster, "bitmap cluster");
-        at += align_up(used, 8);
-    }
-}
-
 static const char *refblock_fault(const Check *c, uint64_t entry)
 {
     if ((entry & REFTABLE_OFFSET) != entry || !is_metadata_aligned(c->q, entry))
@@ -169,13 +99,10 @@ static void count_refblocks(Check *c)
 
 static int count_all(Check *c)
 {
-    Qcow2 *q = c->q;
-
-    count_fixed_tables(c);
+    check_fixed_tables(c);
     int ret = check_trees(c);
-    for (const Extension *e = q->extensions; e; e = e->next)
-        if (e->type == EXT_BITMAPS && q->autoclear & AUTOCLEAR_BITMAPS)
-            count_bitmaps(c, e);
+    if (ret == 0)
+        ret = check_dirty_bitmaps(c);
     count_refblocks(c);
     return ret;
 }
@@ -313,6 +240,10 @@ static int finish_repair(Check *c)
         ret = cache_write(q, &q->ref_cache, false);
     if (ret == 0)
         ret = barrier(q);
+    if (ret == 0 && c->snapshots_changed)
+        ret = snapshots_rewrite(q);
+    if (ret == 0 && c->header_changed && (ret = header_rewrite(q)) == 0)
+        header_mended(q);
     if (ret == 0 && left == 0 && c->r->check_errors == 0 && c->fix & CHECK_FIX_ERRORS &&
         q->incompatible & (INCOMPAT_DIRTY | INCOMPAT_CORRUPT)) {
         q->incompatible &= ~(INCOMPAT_DIRTY | INCOMPAT_CORRUPT);

@@ -21,7 +21,8 @@ typedef struct {
     uint8_t *table;       /* one cluster, read from disk */
     uint8_t *bad_blocks;  /* by index in the refcount table: not usable, and not repaired */
     uint64_t block_count; /* entries of the refcount table when the check began */
-    uint64_t next_data;   /* where the next guest cluster would not be a fragment */
+    bool header_changed, snapshots_changed; /* to be written at the end of the repair */
+    uint64_t next_data; /* where the next guest cluster would not be a fragment */
 } Check;
 
 void check_say(Check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -32,6 +33,11 @@ bool check_in_file(const Check *c, uint64_t off, uint64_t bytes);
 void check_refer(Check *c, uint64_t off, uint64_t bytes);
 /* The count that the image has */
 int check_stored(Check *c, uint64_t cluster, uint64_t *count);
+
+/* check-fixed.c: what the header and the snapshot table name */
+void check_fixed_tables(Check *c);
+/* check-bitmap.c */
+int check_dirty_bitmaps(Check *c);
 
 /* check-tree.c: count what all L1 tables refer to, repairing entries on the way */
 int check_trees(Check *c);

@@ -20,6 +20,24 @@ static int bad(Error **err, const char *field, unsigned at, uint64_t value, cons
                      value, must);
 }
 
+/* For the check only: this will be put right, and told as a corruption. False: it cannot be. */
+static bool mend(Qcow2 *q, const char *field, unsigned at, uint64_t value, const char *done)
+{
+    char *text;
+
+    if (!(q->node->flags & OPEN_CHECK) || q->mended_count == QCOW2_MAX_MENDED ||
+        asprintf(&text, "header: %s at offset %u is %" PRIu64 ": %s", field, at, value, done) < 0)
+        return false;
+    q->mended[q->mended_count++] = text;
+    return true;
+}
+
+void header_mended(Qcow2 *q)
+{
+    while (q->mended_count)
+        free(q->mended[--q->mended_count]);
+}
+
 /* A table of `bytes` at `off` must be aligned and end within 63 bits. */
 static int check_table(const Qcow2 *q, const char *field, unsigned at, uint64_t off, uint64_t bytes,
                        Error **err)
@@ -51,10 +69,56 @@ static int read_geometry(Qcow2 *q, const uint8_t *h, Error **err)
     return 0;
 }
 
+static bool in_file(const Qcow2 *q, uint64_t off, uint64_t bytes)
+{
+    uint64_t file = align_up(node_size(q->node->file), q->cluster);
+
+    return is_metadata_aligned(q, off) && bytes <= file && off <= file - bytes;
+}
+
+/*
+ * The length of the L1 table follows from the size of the disk, and refcounts can be counted anew.
+ * Of snapshots without a table nothing is left.
+ */
+static void mend_tables(Qcow2 *q)
+{
+    uint64_t need = max_l1_entries(q, q->node->size);
+    uint64_t bytes = (uint64_t)q->reftable_clusters << q->cluster_bits;
+    bool short_l1 = q->l1_size < need,
+         long_l1 = !in_file(q, q->l1_offset, 8 * (uint64_t)q->l1_size);
+
+    if ((short_l1 || long_l1) && q->l1_size != need && need <= QCOW2_MAX_L1_BYTES / 8 &&
+        in_file(q, q->l1_offset, 8 * need) &&
+        mend(q, "l1_size", 36, q->l1_size, "it follows from the size of the disk"))
+        q->l1_size = (uint32_t)need;
+    if (q->reftable_clusters &&
+        (bytes > QCOW2_MAX_REFTABLE_BYTES || !in_file(q, q->reftable_offset, bytes) ||
+         q->refcount_order > QCOW2_MAX_REFCOUNT_ORDER) &&
+        mend(q, "refcount_table_offset", 48, q->reftable_offset, "all is counted anew"))
+        q->reftable_offset = q->reftable_clusters = 0;
+    if (q->refcount_order > QCOW2_MAX_REFCOUNT_ORDER &&
+        mend(q, "refcount_order", 96, q->refcount_order, "all is counted anew, in 16 bits"))
+        q->refcount_order = 4;
+    if (q->snapshot_count &&
+        (q->snapshot_count > QCOW2_MAX_SNAPSHOTS || q->snapshots_offset == 0 ||
+         !in_file(q, q->snapshots_offset, q->snapshot_count)) &&
+        mend(q, "snapshots_offset", 64, q->snapshots_offset, "all snapshots are lost"))
+        q->snapshot_count = 0;
+    if (q->snapshot_count == 0 && q->node->flags & OPEN_CHECK)
+        q->snapshots_offset = 0;
+}
+
 static int read_tables(Qcow2 *q, const uint8_t *h, Error **err)
 {
     q->l1_size = get_be32(h + 36);
     q->l1_offset = get_be64(h + 40);
+    q->reftable_offset = get_be64(h + 48);
+    q->reftable_clusters = get_be32(h + 56);
+    q->snapshot_count = get_be32(h + 60);
+    q->snapshots_offset = get_be64(h + 64);
+    mend_tables(q);
+    if (q->refcount_order > QCOW2_MAX_REFCOUNT_ORDER)
+        return bad(err, "refcount_order", 96, q->refcount_order, "more than 6");
     if (q->l1_size > QCOW2_MAX_L1_BYTES / 8)
         return bad(err, "l1_size", 36, q->l1_size, "more than 4194304");
     if (q->l1_size < max_l1_entries(q, q->node->size))
@@ -62,8 +126,6 @@ static int read_tables(Qcow2 *q, const uint8_t *h, Error **err)
     int ret = check_table(q, "l1_table_offset", 40, q->l1_offset, 8 * (uint64_t)q->l1_size, err);
     if (ret < 0)
         return ret;
-    q->reftable_offset = get_be64(h + 48);
-    q->reftable_clusters = get_be32(h + 56);
     if (q->reftable_clusters > (uint32_t)QCOW2_MAX_REFTABLE_BYTES >> q->cluster_bits)
         return bad(err, "refcount_table_clusters", 56, q->reftable_clusters, "more than 8 MiB");
     if (q->reftable_clusters == 0 && !(q->node->flags & OPEN_CHECK))
@@ -72,8 +134,6 @@ static int read_tables(Qcow2 *q, const uint8_t *h, Error **err)
                       (uint64_t)q->reftable_clusters << q->cluster_bits, err);
     if (ret < 0)
         return ret;
-    q->snapshot_count = get_be32(h + 60);
-    q->snapshots_offset = get_be64(h + 64);
     if (q->snapshot_count > QCOW2_MAX_SNAPSHOTS)
         return bad(err, "nb_snapshots", 60, q->snapshot_count, "more than 65536");
     return check_table(q, "snapshots_offset", 64, q->snapshots_offset, q->snapshot_count, err);
@@ -114,14 +174,15 @@ static int read_v3(Qcow2 *q, const uint8_t *h, Error **err)
     q->autoclear = get_be64(h + 88);
     q->refcount_order = get_be32(h + 96);
     q->header_length = get_be32(h + 100);
-    if (q->refcount_order > QCOW2_MAX_REFCOUNT_ORDER)
-        return bad(err, "refcount_order", 96, q->refcount_order, "more than 6");
     if (q->header_length < QCOW2_V3_HEADER || q->header_length > q->cluster)
         return bad(err, "header_length", 100, q->header_length, "not in 104..cluster size");
     if (q->header_length > QCOW2_V3_HEADER)
         q->compression = h[104];
     if (q->compression > COMPRESSION_ZSTD)
         return bad(err, "compression_type", 104, q->compression, "only 0 (zlib) and 1 (zstd)");
+    if ((q->compression != COMPRESSION_ZLIB) != !!(q->incompatible & INCOMPAT_COMPRESSION) &&
+        mend(q, "compression_type", 104, q->compression, "the feature bit 3 follows"))
+        q->incompatible ^= INCOMPAT_COMPRESSION;
     if ((q->compression != COMPRESSION_ZLIB) != !!(q->incompatible & INCOMPAT_COMPRESSION))
         return bad(err, "compression_type", 104, q->compression,
                    "but the incompatible feature bit 3 says otherwise");
@@ -280,6 +341,7 @@ void header_free(Qcow2 *q)
         free(e);
     }
     free(q->header_tail);
+    header_mended(q);
 }
 
 /* ---- writing ------------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ enum {
     QCOW2_MAX_SNAPSHOT_TABLE = 64 << 20,
     QCOW2_MAX_SNAPSHOT_EXTRA = 1024,
     QCOW2_MAX_EXTENSIONS = 256,
+    QCOW2_MAX_MENDED = 8,
     QCOW2_MAX_CRYPTO_BYTES = 64 << 20,
     QCOW2_L2_CACHE_BYTES = 32 << 20,
     QCOW2_REFBLOCK_CACHE_BYTES = 16 << 20,
@@ -169,6 +170,9 @@ typedef struct Qcow2 {
     Snapshot *snapshots;
     uint32_t snapshot_count;
     uint64_t snapshots_offset, snapshots_bytes;
+    uint32_t snapshots_lost;        /* OPEN_CHECK: entries that cannot be right */
+    char *mended[QCOW2_MAX_MENDED]; /* OPEN_CHECK: what was put right while the header was read */
+    unsigned mended_count;
     struct Bitmaps *bitmaps; /* bitmap.h */
     uint32_t crypt_method;   /* 0: not encrypted */
     struct Crypto *crypto;   /* crypto.h; NULL: not encrypted */
@@ -228,6 +232,8 @@ int header_switch(Qcow2 *q);
 /* The same for the whole header, with extensions. */
 int header_rewrite(Qcow2 *q);
 /* Add or replace an extension in memory; len 0: there is none any more. */
+/* What was put right is on disk now. */
+void header_mended(Qcow2 *q);
 int header_set_extension(Qcow2 *q, uint32_t type, const uint8_t *data, uint32_t len);
 void header_free(Qcow2 *q);
 /* The sizes that follow from the cluster size and the kind of L2 entries */
@@ -350,6 +356,9 @@ int l1_move(Qcow2 *q, uint32_t size);
 /* snapshot.c */
 int snapshots_open(Qcow2 *q, Error **err);
 void snapshots_free(Qcow2 *q);
+/* (change) For the check: without number `i`; write the table as it is in memory */
+void snapshots_forget(Qcow2 *q, uint32_t i);
+int snapshots_rewrite(Qcow2 *q);
 int snapshot_list(Node *node, SnapshotInfo **list, size_t *count, Error **err);
 int snapshot_create(Node *node, const SnapshotInfo *info, Error **err);
 int snapshot_apply(Node *node, const char *id_or_name, Error **err);

@@ -95,6 +95,49 @@ static int read_entry(Qcow2 *q, uint32_t i, uint64_t *at, uint64_t *l1_bytes, Er
     return check_entry(q, i, s, l1_bytes, err);
 }
 
+static void snapshot_clear(Snapshot *s)
+{
+    free(s->info.id);
+    free(s->info.name);
+    free(s->extra);
+}
+
+void snapshots_forget(Qcow2 *q, uint32_t i)
+{
+    Snapshot *s = &q->snapshots[i];
+
+    snapshot_clear(s);
+    q->snapshot_count--;
+    memmove(s, s + 1, (q->snapshot_count - i) * sizeof(*s));
+    memset(&q->snapshots[q->snapshot_count], 0, sizeof(*s));
+}
+
+/* For the check: entries that are not right are left out; where one has no end, so are all behind.
+ */
+static int read_what_is_good(Qcow2 *q, uint64_t *at)
+{
+    uint64_t l1_bytes = 0;
+
+    for (uint32_t i = 0; i < q->snapshot_count;) {
+        uint64_t before = *at, bytes = l1_bytes;
+        int ret = read_entry(q, i, at, &l1_bytes, NULL);
+
+        if (ret == 0) {
+            i++;
+            continue;
+        }
+        if (ret != -EINVAL)
+            return ret;
+        bool endless = *at == before;
+        q->snapshots_lost += endless ? q->snapshot_count - i : 1;
+        l1_bytes = bytes;
+        while (endless && q->snapshot_count > i + 1)
+            snapshots_forget(q, q->snapshot_count - 1);
+        snapshots_forget(q, i);
+    }
+    return 0;
+}
+
 int snapshots_open(Qcow2 *q, Error **err)
 {
     uint64_t at = 0, l1_bytes = 0;
@@ -105,17 +148,15 @@ int snapshots_open(Qcow2 *q, Error **err)
     q->snapshots = calloc(q->snapshot_count, sizeof(*q->snapshots));
     if (!q->snapshots)
         return error_set(err, -ENOMEM, "no memory for the snapshot table");
-    for (uint32_t i = 0; i < q->snapshot_count && ret == 0; i++)
+    if (q->node->flags & OPEN_CHECK) {
+        ret = read_what_is_good(q, &at);
+        if (ret < 0)
+            error_set(err, ret, "cannot read the snapshot table: %s", strerror(-ret));
+    }
+    for (uint32_t i = 0; i < q->snapshot_count && ret == 0 && !(q->node->flags & OPEN_CHECK); i++)
         ret = read_entry(q, i, &at, &l1_bytes, err);
     q->snapshots_bytes = at;
     return ret;
-}
-
-static void snapshot_clear(Snapshot *s)
-{
-    free(s->info.id);
-    free(s->info.name);
-    free(s->extra);
 }
 
 void snapshots_free(Qcow2 *q)
@@ -200,6 +241,15 @@ static int table_replace(Qcow2 *q)
     if (ret == 0 && old_bytes)
         ret = free_later(q, old, old_bytes);
     return ret;
+}
+
+int snapshots_rewrite(Qcow2 *q)
+{
+    int ret = table_replace(q);
+
+    if (ret == 0)
+        q->snapshots_lost = 0;
+    return ret == 0 ? commit_settle(q) : ret;
 }
 
 /* Counts are final: set the flags and leave everything on disk. */

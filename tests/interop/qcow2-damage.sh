@@ -8,7 +8,7 @@ RANDOM=$seed
 echo "# seed $seed"
 
 field() { # FILE OFFSET BYTES: a big-endian number
-    printf '%d' "0x$(od -An -v -tx1 -j "$2" -N "$3" "$1" | tr -d ' \n')"
+    echo $((0x$(od -An -v -tx1 -j "$2" -N "$3" "$1" | tr -d ' \n')))
 }
 random() { # LIMIT
     echo $(((RANDOM * 32768 + RANDOM) % $1))
@@ -26,14 +26,23 @@ make_image() { # OPTIONS SNAPSHOT
     if [ "$2" = yes ]; then
         "$IMG_TOOL" snapshot -c one good.qcow2 && qemu-io -f qcow2 -c 'write -q -P 44 100k 300k' good.qcow2 || return 1
     fi
+    if [ "$2" = bitmaps ]; then
+        "$IMG_TOOL" snapshot -c one good.qcow2 && "$IMG_TOOL" bitmap --add -g 512 good.qcow2 b0 &&
+            "$IMG_TOOL" bitmap --add good.qcow2 bitmap1 && qemu-io -f qcow2 -c 'write -q -P 44 100k 300k' good.qcow2 || return 1
+    fi
     [ ! -e d.raw ] || cp d.raw good-d.raw
     qemu-img convert -O raw good.qcow2 good.raw
+}
+bitmaps_at() { # FILE: where the header has the extension's data
+    local at
+    at=$(LC_ALL=C grep -obUaP -m1 '\x23\x85\x28\x75\x00\x00\x00\x18' "$1" | head -n 1 | cut -d: -f1)
+    echo $((at + 8))
 }
 # Where an entry of table KIND is: 8 bytes from there on are fair game. Prints the offset, and how many clusters one may cost.
 target() { # FILE
     local l1 reftable l2 index
     l1=$(field "$1" 40 8) reftable=$(field "$1" 48 8)
-    case $(random 4) in
+    case $(random "$kinds") in
     0) echo $((l1 + 8 * $(random "$(field "$1" 36 4)"))) 512 ;;
     1)
         index=$(random 2)
@@ -43,6 +52,26 @@ target() { # FILE
         ;;
     2) echo $((reftable + 8 * $(random 2))) 0 ;;
     3) echo $(($(field "$1" "$reftable" 8) + $(random 1000))) 0 ;;
+    4) echo 48 0 ;; # where the refcount table is
+    5) echo $((52 + $(random 4))) 0 ;;
+    6) # the snapshot table: what is before the names
+        echo $(($(field "$1" 64 8) + $(random 40))) 512
+        ;;
+    7) # the first L1 table of a snapshot
+        echo $(($(field "$1" "$(field "$1" 64 8)" 8) + 8 * $(random 2))) 512
+        ;;
+    8) # the bitmaps' extension, their directory, their tables
+        index=$(bitmaps_at "$1")
+        echo $((index + $(random 16))) 0
+        ;;
+    9)
+        index=$(field "$1" $(($(bitmaps_at "$1") + 16)) 8)
+        echo $((index + $(random 56))) 0
+        ;;
+    10)
+        index=$(field "$1" $(($(bitmaps_at "$1") + 16)) 8)
+        echo $(field "$1" "$index" 8) 0
+        ;;
     esac
 }
 lost_clusters() {
@@ -70,14 +99,18 @@ repaired() { # ROUND
         qemu-img check -q -f qcow2 bad.qcow2
 }
 
-for kind in ${KINDS:-compat=1.1 refcount_bits=1 refcount_bits=64 compat=0.10 snapshot extended_l2=on data_file=d.raw data_file=d.raw,data_file_raw=on}; do
-    [ $kind = snapshot ] && options=compat=1.1 snap=yes || options=$kind snap=no
+for kind in ${KINDS:-compat=1.1 refcount_bits=1 refcount_bits=64 compat=0.10 snapshot bitmaps extended_l2=on data_file=d.raw data_file=d.raw,data_file_raw=on}; do
+    options=$kind snap=no kinds=6
+    case $kind in
+    snapshot) options=compat=1.1 snap=yes kinds=8 ;;
+    bitmaps) options=compat=1.1 snap=bitmaps kinds=11 ;;
+    esac
     [ $kind = extended_l2=on ] && cluster=16384 || cluster=4096
     is "$kind: an image" make_image "$options" "$snap"
     for ((round = 0; round < rounds; round++)); do
         out=$(repaired $round 2>&1) && continue
         echo "# $kind, round $round:"
-        head -n 30 <<<"$out" | sed 's/^/# /'
+        tail -n 30 <<<"$out" | sed 's/^/# /'
         cp before.qcow2 "${KEEP:-/dev/null}" 2>/dev/null
         break
     done

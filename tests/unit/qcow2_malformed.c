@@ -271,6 +271,23 @@ static void repaired(void **state)
         { "a leak", REFBLOCK + 100, 2, 1, NULL },
         { "no refcount block", REFTABLE, 8, 0, NULL },
         { "dirty bit", 72, 8, 1, NULL },
+        { "corrupt bit", 72, 8, 2, NULL },
+        { "l1_size too small", 36, 4, 0, NULL },
+        { "l1_size too large", 36, 4, 0xffffffff, NULL },
+        { "refcount table unaligned", 48, 8, 17, NULL },
+        { "refcount table beyond the file", 48, 8, UINT64_C(1) << 60, NULL },
+        { "refcount table over the header", 48, 8, 0, NULL },
+        { "refcount table over the L1 table", 48, 8, L1, NULL },
+        { "refcount table over an L2 table", 48, 8, L2, NULL },
+        { "refcount table in a refcount block", 48, 8, REFBLOCK, NULL },
+        { "no refcount table", 56, 4, 0, NULL },
+        { "huge refcount table", 56, 4, 0xffffffff, NULL },
+        { "refcount_order 7", 96, 4, 7, NULL },
+        { "refcount_order 5", 96, 4, 5, NULL },
+        { "refcount_order 0", 96, 4, 0, NULL },
+        { "snapshots that are not there", 60, 4, 3, NULL },
+        { "too many snapshots", 60, 4, 0xffffffff, NULL },
+        { "compression bit without type", 72, 8, 8, NULL },
     };
     CheckResult result;
     Node *node;
@@ -279,14 +296,21 @@ static void repaired(void **state)
     for (size_t i = 0; i < ARRAY_LEN(damage); i++) {
         make_image();
         patch(&damage[i]);
-        assert_int_equal(node_open(path, "qcow2", NULL, OPEN_RDWR | OPEN_CHECK, &node, NULL), 0);
-        assert_int_equal(
-            node_check(node, CHECK_FIX_LEAKS | CHECK_FIX_ERRORS, NULL, NULL, &result, NULL), 0);
+        AUTO_ERROR Error *err = NULL;
+        if (node_open(path, "qcow2", NULL, OPEN_RDWR | OPEN_CHECK, &node, &err) < 0)
+            fail_msg("%s: not opened for repair: %s", damage[i].what, error_message(err, 0));
+        if (node_check(node, CHECK_FIX_LEAKS | CHECK_FIX_ERRORS, NULL, NULL, &result, &err) < 0)
+            fail_msg("%s: %s", damage[i].what, error_message(err, 0));
         assert_int_equal(result.leaks, result.leaks_fixed);
         assert_int_equal(result.corruptions, result.corruptions_fixed);
         node_unref(node);
-        assert_int_equal(node_open(path, "qcow2", NULL, 0, &node, NULL), 0);
+        if (node_open(path, "qcow2", NULL, 0, &node, &err) < 0)
+            fail_msg("%s: repaired, but: %s", damage[i].what, error_message(err, 0));
         assert_int_equal(node_check(node, 0, NULL, NULL, &result, NULL), 0);
+        uint8_t buf[CLUSTER], want[CLUSTER];
+        memset(want, 0x5a, sizeof(want));
+        assert_int_equal(node_pread(node, buf, sizeof(buf), 14 * CLUSTER), 0);
+        assert_memory_equal(buf, want, sizeof(want));
         if (result.corruptions || result.leaks || result.check_errors)
             fail_msg("%s: not repaired: %d, %d", damage[i].what, (int)result.corruptions,
                      (int)result.leaks);

@@ -80,6 +80,19 @@ is "read-only by auto-read-only" img io -c 'read 0 512' --image-opts "driver=qco
 refused "check -r" "only be read" img check -r all "$HTTP/ok/base.qcow2"
 is "check" img check "$HTTP/ok/base.qcow2"
 
+# clusters in any order: reads that jump about
+img create -q -f qcow2 -o cluster_size=4k www/jumps.qcow2 16M
+for at in $(seq 0 4095 | shuf -n 300 --random-source=<(yes)); do
+    echo "write -P $((at % 250 + 1)) $((at * 4))k $((at % 3 + 1))k"
+done >writes
+io www/jumps.qcow2 <writes >/dev/null
+export ONIONSKIN_CACHE=$PWD/cache
+for mode in off auto on auto; do
+    is "clusters in any order, cache=$mode" img compare --image-opts driver=qcow2,file.filename=www/jumps.qcow2 \
+        "driver=qcow2,file.driver=http,file.url=$HTTP/ok/jumps.qcow2,file.cache=$mode,file.readahead=4096"
+done
+export ONIONSKIN_CACHE=off
+
 for tool in gzip xz zstd bzip2; do
     command -v $tool >/dev/null || continue
     $tool -c www/mid.img >www/mid.img.$tool

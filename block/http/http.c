@@ -46,6 +46,8 @@ typedef struct Http {
     DiskCache *cache;
     int cache_mode;
     bool force_range;
+    bool complete;     /* the cache has all of the version that it knows */
+    bool cache_serves; /* and the server, which has no ranges, still has that version */
     uint64_t ahead;
     CacheFile *file; /* what the disk cache knows, or will know */
 
@@ -194,6 +196,21 @@ static int take_options(Node *node, Options *o, Error **err)
 /* ---- the first answer --------------------------------------------------------------------------
  */
 
+/* The version of the file as one text. */
+static void make_validator(const Identity *id, char validator[CACHE_VALIDATOR_MAX])
+{
+    snprintf(validator, CACHE_VALIDATOR_MAX, "%s\n%s", id->etag, id->modified);
+}
+
+static bool same_version(const Http *h)
+{
+    char validator[CACHE_VALIDATOR_MAX];
+
+    make_validator(&h->src.id, validator);
+    return identity_is_strong(&h->src.id) && h->file->size == h->src.id.size &&
+           strcmp(h->file->validator, validator) == 0;
+}
+
 static int first_head(Transfer *t, Error **err)
 {
     Http *h = t->owner;
@@ -201,6 +218,9 @@ static int first_head(Transfer *t, Error **err)
     snprintf(h->type, sizeof(h->type), "%s", t->answer.type);
     if (t->kind != TRANSFER_WHOLE)
         return 0;
+    h->cache_serves = h->complete && same_version(h);
+    if (h->cache_serves)
+        return error_set(err, -ECANCELED, "it is in the cache");
     if (h->force_range)
         return error_set(err, -ENOTSUP, "the server has no byte ranges");
     if (t->end > DOWNLOAD_MAX_UNKNOWN && h->src.id.size == UINT64_MAX)
@@ -298,21 +318,6 @@ static int probe_ftp(Http *h, Error **err)
     return ret;
 }
 
-/* The version of the file as one text. */
-static void make_validator(const Identity *id, char validator[CACHE_VALIDATOR_MAX])
-{
-    snprintf(validator, CACHE_VALIDATOR_MAX, "%s\n%s", id->etag, id->modified);
-}
-
-static bool same_version(const Http *h)
-{
-    char validator[CACHE_VALIDATOR_MAX];
-
-    make_validator(&h->src.id, validator);
-    return identity_is_strong(&h->src.id) && h->file->size == h->src.id.size &&
-           strcmp(h->file->validator, validator) == 0;
-}
-
 /* If the cache has a part of the file, one byte is enough to see whether it still is the same. */
 static int probe_http(Http *h, bool *got_start, Error **err)
 {
@@ -331,6 +336,20 @@ static int probe_http(Http *h, bool *got_start, Error **err)
 /* ---- the disk cache ----------------------------------------------------------------------------
  */
 
+/* Does the cache have all of it? Ends with the first block that it does not have. */
+static bool is_complete(const CacheFile *file)
+{
+    DiskCache *c;
+    uint64_t off = 0;
+
+    if (disk_cache_open(file, false, &c, NULL) < 0)
+        return false;
+    while (off < file->size && disk_cache_has(c, off))
+        off += CACHE_BLOCK;
+    disk_cache_close(c);
+    return off >= file->size;
+}
+
 /* One file of the cache for each URL and each who may see something else there. */
 static void find_cached(Http *h)
 {
@@ -344,6 +363,7 @@ static void find_cached(Http *h)
     cache_key(text, h->file->key);
     if (cache_find(h->file) < 0)
         h->file->size = 0;
+    h->complete = h->file->size && is_complete(h->file);
 }
 
 static void open_cache(Http *h)
@@ -359,6 +379,16 @@ static void open_cache(Http *h)
     if (disk_cache_open(h->file, true, &h->cache, &err) < 0)
         log_debug("%s", err->message);
     error_free(err);
+}
+
+/* The server has just said that it is the same, and cannot give parts of it. */
+static int open_from_cache(Http *h, Error **err)
+{
+    if (err)
+        error_free(take(err));
+    engine_free(h->engine);
+    h->engine = NULL;
+    return disk_cache_open(h->file, true, &h->cache, err);
 }
 
 /* No server: what the cache holds must do. */
@@ -443,6 +473,8 @@ static int http_open(Node *node, Options *options, Error **err)
         if (err)
             error_free(take(err));
         ret = open_offline(h, err);
+    } else if (ret < 0 && h->cache_serves) {
+        ret = open_from_cache(h, err);
     } else if (ret == 0 && h->engine) {
         open_cache(h);
     }

@@ -95,6 +95,9 @@ is "cache=off keeps nothing" img info --image-opts "driver=raw,file.driver=http,
 is "nor does ONIONSKIN_CACHE=off" env ONIONSKIN_CACHE=off "$IMG_TOOL" info "$HTTP/ok/base.qcow2?none"
 same "no file was made by the three" "$(ls cache)" "$(cat before)"
 is "a server without ranges is cached, too" all "$HTTP/noranges/b.img" b.img
+: >requests
+is "and asked only whether the file is the same" all "$HTTP/noranges/b.img" b.img
+same "with one request" "$(cat requests)" "noranges b.img bytes=0-0"
 server_stop
 is "and readable offline" bash -c "'$IMG_TOOL' convert -f raw -O raw '$HTTP/noranges/b.img' out 2>/dev/null && cmp out www/b.img"
 server_start

@@ -231,6 +231,7 @@ static void nothing_flushed_is_lost(void **state)
     run_all("cluster_size=4k");
     run_all("cluster_size=512");
     run_all("cluster_size=1k,lazy_refcounts=on");
+    run_all("cluster_size=16k,extended_l2=on");
 }
 
 int main(void)

@@ -19,7 +19,8 @@ static int missing_format(const char *path, Error **err)
 {
     AUTO_NODE Node *base = NULL;
 
-    if (node_open(path, NULL, NULL, OPEN_NO_BACKING | OPEN_FORCE_SHARE | OPEN_NO_IO, &base, err) < 0)
+    if (node_open(path, NULL, NULL, OPEN_NO_BACKING | OPEN_FORCE_SHARE | OPEN_NO_IO, &base, err) <
+        0)
         return err && *err ? (*err)->code : -EIO;
     return error_set(err, -EINVAL,
                      "Backing file specified without backing format (-F); detected format of %s",

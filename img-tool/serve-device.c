@@ -122,23 +122,23 @@ static int connect_device(Serve *s, int device, int fd)
 int serve_on_device(Serve *s)
 {
     NbdServerOptions o = { .exports = s->exports, .n_exports = s->n_exports, .max_clients = 1 };
-    int device = open_device(s->connect), pair[2] = { -1, -1 };
-    Served served = { .server = nbd_server_new(&o) };
+    int device = open_device(s->connect), pair[2] = { -1, -1 }, code = 1;
     pthread_t thread;
 
-    if (device < 0 || !served.server ||
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-        if (device >= 0)
-            complain("cannot make a pair of sockets: %s", strerror(errno));
+    if (device < 0)
         return 1;
+    Served served = { .server = nbd_server_new(&o) };
+    if (!served.server || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        complain("cannot make a pair of sockets: %s", strerror(errno));
+    } else {
+        served.fd = pair[0];
+        if (pthread_create(&thread, NULL, serve_pair, &served) != 0) {
+            complain("cannot start a thread");
+        } else {
+            code = connect_device(s, device, pair[1]);
+            pthread_join(thread, NULL);
+        }
     }
-    served.fd = pair[0];
-    if (pthread_create(&thread, NULL, serve_pair, &served) != 0) {
-        complain("cannot start a thread");
-        return 1;
-    }
-    int code = connect_device(s, device, pair[1]);
-    pthread_join(thread, NULL);
     nbd_server_free(served.server);
     close(device);
     return serve_flush(s) || code;

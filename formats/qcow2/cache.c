@@ -8,10 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "formats/qcow2/qcow2.h"
 
-enum { CACHE_MIN_SLOTS = 4, PAGE = 4096, RUN_MAX = 64 };
+enum { CACHE_MIN_SLOTS = 4, PAGE = 4096, RUN_MAX = 64, CLOCK_TICKS = 16 };
 
 static bool is_dirty(const Slot *s)
 {
@@ -119,8 +120,38 @@ static Slot *insert(Cache *c, uint64_t off, uint8_t *buf)
     return s;
 }
 
+/* Memory of tables that were not used between the last cleaning and now goes back. */
+static void clean(Cache *c)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        Slot *s = &c->slots[i];
+
+        if (is_dirty(s) || !s->buf || (s->off && s->tick > c->clean_tick))
+            continue;
+        if (s->off)
+            unlink_slot(c, s);
+        free(take(&s->buf));
+    }
+    c->clean_tick = c->tick;
+}
+
+/* Looking at the clock now and then is enough: an image that nobody uses is soon closed. */
+static void clean_if_due(Cache *c)
+{
+    struct timespec now;
+
+    if (c->interval == 0 || c->tick % CLOCK_TICKS)
+        return;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (c->clean_at && now.tv_sec >= c->clean_at)
+        clean(c);
+    if (now.tv_sec >= c->clean_at)
+        c->clean_at = now.tv_sec + c->interval;
+}
+
 int cache_get_locked(Qcow2 *q, Cache *c, uint64_t off, uint8_t **buf)
 {
+    clean_if_due(c);
     Slot *s = find(c, off);
 
     if (!s) {

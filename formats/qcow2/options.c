@@ -161,6 +161,7 @@ int options_apply(Qcow2 *q, Options *o, Error **err)
         ret = options_take_u64(o, "cache-clean-interval", &interval, err);
     if (ret == 0 && interval > UINT32_MAX)
         ret = error_set(err, -EINVAL, "cache-clean-interval is at most %" PRIu32, UINT32_MAX);
+    q->l2_cache.interval = q->ref_cache.interval = (uint32_t)interval;
     if (ret == 0)
         ret = take_discards(q, o, err);
     if (ret == 0)

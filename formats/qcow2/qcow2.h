@@ -108,6 +108,9 @@ typedef struct Cache {
     int32_t *heads;
     uint32_t bytes; /* of one slot: divides the cluster size */
     uint32_t count, max, hash_mask, dirty, tick, hand;
+    uint32_t interval;   /* seconds after which what is not used goes; 0: never */
+    uint32_t clean_tick; /* nothing was used since the last cleaning if its tick is not larger */
+    int64_t clean_at;    /* when the next one is due; 0: not yet known */
 } Cache;
 
 /* The clusters that hold metadata, so that nothing else is ever written there. */

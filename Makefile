@@ -125,7 +125,7 @@ DEPS_RUN   := seabios libcurl4
 DEPS_GUEST := busybox-static syslinux syslinux-common isolinux xorriso mtools e2fsprogs fdisk cpio kmod
 DEPS_TEST  := libcmocka-dev zsh fish groff-base libnbd-bin libcapstone-dev nasm qemu-utils qemu-system-x86 grub-rescue-pc memtest86+ \
               debian-installer-12-netboot-amd64 clang libclang-rt-14-dev clang-format cppcheck perl \
-              bzip2 xz-utils zstd gdb nbdkit gnutls-bin openssl cryptsetup-bin nginx-light curl \
+              bzip2 xz-utils zstd gdb nbdkit gnutls-bin openssl cryptsetup-bin nginx-light curl xfsprogs \
               gpg gpg-agent gpgv python3-pyftpdlib qemu-block-extra
 # The demo needs neither the tests' tools nor the peers that they compare with.
 DEPS       := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_GUEST) $(if $(filter-out demo guest,$(MAKECMDGOALS)),$(DEPS_TEST))

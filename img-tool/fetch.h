@@ -1,5 +1,5 @@
 /*
- * fetch.h - the parts of img-tool fetch: what the file must be, and who says so.
+ * fetch.h - the parts of img-tool fetch: what the file must be, who says so, getting it.
  */
 #ifndef IMG_TOOL_FETCH_H
 #define IMG_TOOL_FETCH_H
@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 
 #include "block/node.h"
+#include "img-tool/part.h"
 
 /* ---- fetch-digest.c: what the bytes must be ----------------------------------------------------
  */
@@ -46,5 +47,21 @@ int signature_check(const Signature *s, const char *text, size_t len, char **sig
 
 /* A whole small file, by name or URL; a 0 byte follows. */
 int fetch_text(const char *name, char **text, size_t *len, Error **err);
+
+/* ---- fetch-pass.c: the bytes on their way ------------------------------------------------------
+ */
+
+typedef struct FetchPass {
+    Node *src;
+    PartFile *part;
+    int fd;              /* of the part */
+    const char *shown;   /* what messages call the source */
+    uint64_t limit_rate; /* bytes a second; 0: none */
+    Progress *progress;
+    EVP_MD_CTX *hash;
+} FetchPass;
+
+/* Bytes [off, end) into the checksum: from the source, also into the part; else from the part. */
+int fetch_pass(const FetchPass *f, bool writing, uint64_t off, uint64_t end, Error **err);
 
 #endif

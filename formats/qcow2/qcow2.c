@@ -9,7 +9,7 @@
  *     meta.c      where metadata lies         pack.c      compression
  *     create.c    create, amend               bitmap*.c   dirty bitmaps
  *     resize.c    size, preallocation         options.c   options of an open image
- *     entry.h     one L2 entry
+ *     entry.h     one L2 entry                empty.c     zeroes and discards
  *     measure.c   how large an image would get
  *     crypto.c    encryption
  */

@@ -32,7 +32,9 @@ static bool use_zstd;
 
 static size_t pack(const uint8_t *in, uint8_t *out)
 {
-    z_stream z = { .next_in = (uint8_t *)in, .avail_in = CLUSTER, .next_out = out, .avail_out = CLUSTER };
+    z_stream z = {
+        .next_in = (uint8_t *)in, .avail_in = CLUSTER, .next_out = out, .avail_out = CLUSTER
+    };
 
     if (use_zstd) {
         size_t n = ZSTD_compress(out, CLUSTER, in, CLUSTER, 3);

@@ -1,7 +1,6 @@
 /*
- * measure.c - run a command some times and print what one run cost: elapsed seconds, processor seconds,
- * peak memory in KiB (of the largest of its processes).
- * usage: measure TIMES COMMAND...
+ * measure.c - run a command some times and print what one run cost: elapsed seconds, processor
+ * seconds, peak memory in KiB (of the largest of its processes). usage: measure TIMES COMMAND...
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -112,10 +112,8 @@ compressing() {
         $peer "${zstd[@]}" && sizes compress_size "$b/zstd.qcow2" "$b/new.qcow2"
     fi
     for kind in zlib zstd; do
-        limit=("$work/codec" $kind "$b/src.raw")
         row expand_$kind 1 none convert -O raw "$b/$kind.qcow2" "$b/new.raw"
-    done
-    for kind in zlib zstd; do # the codec packs the file first: what it prints counts, not how long it runs
+        # the codec packs the file first: what it prints counts, not how long it runs
         [[ expand_$kind =~ ${ROWS:-.} ]] && printf '    the bare %s codec, in memory, all processors: %s s\n' $kind "$("$work/codec" $kind "$b/src.raw" | cut -d ' ' -f 1)"
     done
 }

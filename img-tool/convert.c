@@ -47,9 +47,13 @@ static int number_option(Convert *c, int opt)
 static int target_options(Convert *c, const char *text)
 {
     Error *err = NULL;
-    int ret = options_parse(c->options, text, NULL, &err);
 
     c->given_options = true;
+    if (asks_for_help(text)) {
+        c->list_options = true;
+        return 0;
+    }
+    int ret = options_parse(c->options, text, NULL, &err);
     return ret < 0 ? fail(err, ret) : 0;
 }
 
@@ -254,6 +258,8 @@ static int run(Convert *c)
 
 static int convert(Convert *c, int argc, char **argv)
 {
+    if (c->list_options)
+        return list_create_options(c->target_format, optind < argc ? argv[argc - 1] : NULL);
     if (argc - optind < 2)
         return usage_error(c->cmd, "a source and a target file name are expected");
     c->target = argv[argc - 1];

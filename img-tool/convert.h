@@ -19,6 +19,7 @@ typedef struct Convert {
     char *level;      /* of compressing; NULL: the usual one */
     bool bitmaps, skip_broken_bitmaps;
     bool target_image_opts, existing, resume, given_options;
+    bool list_options; /* -o help */
     bool target_is_zero, compressed, out_of_order, salvage, offload, sparse_given;
     uint64_t sparse, workers, rate;
     Node *sources[MAX_SOURCES];

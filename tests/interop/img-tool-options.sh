@@ -98,6 +98,13 @@ for line in "convert --object $SECRET -f qcow2 -O qcow2" "convert -c -O qcow2" "
     format=raw && [[ $line == *"-O qcow2"* ]] && format=qcow2
     same_content new.img $format
 done
+options_of() { sed -n 's/^  \([a-z_.-]*\)=.*/\1/p'; } # names in a list of options
+for format in qcow2 luks; do
+    same "create -f $format -o help names all that qemu-img's does" \
+        "$(comm -13 <("$IMG_TOOL" create -f $format -o help x.img | options_of | sort) <(qemu-img create -f $format -o help x.img | options_of | sort))" ""
+    same "convert -O $format -o help lists the same as create" "$("$IMG_TOOL" convert -O $format -o help)" "$("$IMG_TOOL" create -f $format -o help)"
+    same "measure -O $format -o help, too" "$("$IMG_TOOL" measure -O $format -o help)" "$("$IMG_TOOL" create -f $format -o help)"
+done
 alike convert --image-opts -O raw driver=qcow2,file.filename=top.qcow2 new.img
 alike convert -n --target-image-opts top.qcow2 driver=raw,file.filename=flat.raw
 both truncate -s 6M zero.raw

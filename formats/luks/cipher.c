@@ -216,7 +216,7 @@ typedef int64_t SignedPair __attribute__((vector_size(16)));
 /* Times x, modulo x^128 + x^7 + x^2 + x + 1; the low half first. */
 static inline Pair times_x(Pair t)
 {
-    Pair top = (Pair)((SignedPair)t >> 63);
+    Pair top = (Pair)((SignedPair)t < 0); /* all ones where it holds */
 
     return (t + t) ^ (__builtin_shufflevector(top, top, 1, 0) & (Pair) { 0x87, 1 });
 }

@@ -30,7 +30,8 @@ typedef struct Lane {
 struct SectorCipher {
     CipherSpec spec;
     uint8_t key[MAX_KEY_BYTES], essiv_key[MAX_DIGEST_BYTES];
-    pthread_mutex_t lock; /* guards `idle` */
+    OSSL_PROVIDER *legacy; /* where OpenSSL keeps old ciphers; NULL: not needed, or not there */
+    pthread_mutex_t lock;  /* guards `idle` */
     Lane *idle;
 };
 
@@ -44,14 +45,6 @@ typedef struct {
 } Batch;
 
 /* ---- keys ---------------------------------------------------------------------------------- */
-
-static pthread_once_t legacy_once = PTHREAD_ONCE_INIT;
-
-/* OpenSSL keeps old ciphers in a provider of its own; it stays as long as the program. */
-static void load_legacy(void)
-{
-    OSSL_PROVIDER_try_load(NULL, "legacy", 1);
-}
 
 static EVP_CIPHER_CTX *schedule(const CipherAlg *alg, const uint8_t *key, int encrypt)
 {
@@ -305,6 +298,8 @@ void sector_cipher_free(SectorCipher *c)
         next = l->next;
         lane_free(l);
     }
+    if (c->legacy)
+        OSSL_PROVIDER_unload(c->legacy);
     pthread_mutex_destroy(&c->lock);
     OPENSSL_cleanse(c, sizeof(*c));
     free(c);
@@ -320,7 +315,7 @@ int sector_cipher_new(const CipherSpec *spec, const uint8_t *key, SectorCipher *
         return ret < 0 ? ret : error_set(err, -ENOMEM, "no memory for a cipher");
     }
     if (spec->alg->block_bytes < MAX_CIPHER_BLOCK)
-        pthread_once(&legacy_once, load_legacy);
+        c->legacy = OSSL_PROVIDER_try_load(NULL, "legacy", 1);
     pthread_mutex_init(&c->lock, NULL);
     c->spec = *spec;
     memcpy(c->key, key, spec_key_bytes(spec));

@@ -134,6 +134,25 @@ is "is served" qemu-img compare -q -f raw -F raw "$uri" copy.raw
 stop
 refused "but not with -k" "service manager" env bash -c 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -k s -f raw target.raw' "$nbd"
 
+# ---- errors of the disk ----
+faulty="driver=faults,file.driver=file,file.filename=$PWD/target.raw"
+does "a disk that fails to write" serve s "$nbd" -t --image-opts -k "$PWD/s" "$faulty,fail-write=2,errno=28,once=on"
+fails() { ! "$@" >fails.txt 2>&1 && grep "$text" fails.txt; }
+text='No space left on device'
+is "tells so" fails qemu-io -f raw -c 'write 0 512' -c 'write 1M 1M' "$uri"
+is "and goes on" qemu-io -f raw -c 'write -q -P 1 2M 1M' -c 'read -q -P 1 2M 1M' "$uri"
+stop
+same "to a good end" $code 0
+does "a disk that fails to read" serve s "$nbd" -t -r --image-opts -k "$PWD/s" "$faulty,fail-read=2,once=on"
+text='Input/output error'
+is "tells so" fails qemu-io -r -f raw -c 'read 0 512' -c 'read 0 4M' -c 'read 0 512' "$uri"
+is "in the midst of a copy, too" bash -c "! nbdcopy '$uri' x.raw || cmp x.raw target.raw"
+stop
+does "a disk that fails to flush" serve s "$nbd" -t --image-opts -k "$PWD/s" "$faulty,fail-flush=1"
+is "tells so" fails qemu-io -f raw -c 'write 0 512' -c flush "$uri"
+stop
+same "and the server's end is a failure" $code 1
+
 # ---- what was flushed survives a kill ----
 qemu-img create -q -f qcow2 killed.qcow2 100M
 does "a server" serve s "$nbd" -t -f qcow2 -k "$PWD/s" killed.qcow2

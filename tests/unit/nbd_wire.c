@@ -145,7 +145,8 @@ typedef struct Bytes {
 static void add(Bytes *b, const void *data, size_t len)
 {
     assert_true(b->len + len <= sizeof(b->data));
-    memcpy(b->data + b->len, data, len);
+    if (len)
+        memcpy(b->data + b->len, data, len);
     b->len += len;
 }
 

@@ -172,65 +172,95 @@ void x86_debug_changed(Cpu *cpu)
 
 /* -- the description; gdb wants every register named */
 
-#define REG(name, bits, type) "<reg name=\"" name "\" bitsize=\"" bits "\" type=\"" type "\"/>"
-#define SEGMENTS                                                                                   \
-    REG("cs", "32", "int32")                                                                       \
-    REG("ss", "32", "int32") REG("ds", "32", "int32") REG("es", "32", "int32")                     \
-        REG("fs", "32", "int32") REG("gs", "32", "int32")
-#define X87                                                                                        \
-    REG("st0", "80", "i387_ext")                                                                   \
-    REG("st1", "80", "i387_ext") REG("st2", "80", "i387_ext") REG("st3", "80", "i387_ext")         \
-        REG("st4", "80", "i387_ext") REG("st5", "80", "i387_ext") REG("st6", "80", "i387_ext")     \
-            REG("st7", "80", "i387_ext") REG("fctrl", "32", "int") REG("fstat", "32", "int")       \
-                REG("ftag", "32", "int") REG("fiseg", "32", "int") REG("fioff", "32", "int")       \
-                    REG("foseg", "32", "int") REG("fooff", "32", "int") REG("fop", "32", "int")
-#define XMM8                                                                                       \
-    REG("xmm0", "128", "vec128")                                                                   \
-    REG("xmm1", "128", "vec128") REG("xmm2", "128", "vec128") REG("xmm3", "128", "vec128")         \
-        REG("xmm4", "128", "vec128") REG("xmm5", "128", "vec128") REG("xmm6", "128", "vec128")     \
-            REG("xmm7", "128", "vec128")
-#define XMM16                                                                                      \
-    XMM8 REG("xmm8", "128", "vec128") REG("xmm9", "128", "vec128") REG("xmm10", "128", "vec128")   \
-        REG("xmm11", "128", "vec128") REG("xmm12", "128", "vec128") REG("xmm13", "128", "vec128")  \
-            REG("xmm14", "128", "vec128") REG("xmm15", "128", "vec128")
-#define VEC128                                                                                     \
-    "<vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/>"                                        \
-    "<vector id=\"v2d\" type=\"ieee_double\" count=\"2\"/>"                                        \
-    "<vector id=\"v16i8\" type=\"int8\" count=\"16\"/>"                                            \
-    "<vector id=\"v8i16\" type=\"int16\" count=\"8\"/>"                                            \
-    "<vector id=\"v4i32\" type=\"int32\" count=\"4\"/>"                                            \
-    "<vector id=\"v2i64\" type=\"int64\" count=\"2\"/>"                                            \
-    "<union id=\"vec128\"><field name=\"v4_float\" type=\"v4f\"/>"                                 \
-    "<field name=\"v2_double\" type=\"v2d\"/><field name=\"v16_int8\" type=\"v16i8\"/>"            \
-    "<field name=\"v8_int16\" type=\"v8i16\"/><field name=\"v4_int32\" type=\"v4i32\"/>"           \
-    "<field name=\"v2_int64\" type=\"v2i64\"/><field name=\"uint128\" type=\"uint128\"/></union>"
-#define HEAD "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target>"
+static const char *const gpr_names_64[] = {
+    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
+    "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"
+};
+static const char *const gpr_names_32[] = {
+    "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"
+};
+static const char *const seg_names[] = { "cs", "ss", "ds", "es", "fs", "gs" };
+static const char *const fpu_names[] = { "fctrl", "fstat", "ftag",  "fiseg",
+                                         "fioff", "foseg", "fooff", "fop" };
+static const char vector_types[] =
+    "<vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/>"
+    "<vector id=\"v2d\" type=\"ieee_double\" count=\"2\"/>"
+    "<vector id=\"v16i8\" type=\"int8\" count=\"16\"/>"
+    "<vector id=\"v8i16\" type=\"int16\" count=\"8\"/>"
+    "<vector id=\"v4i32\" type=\"int32\" count=\"4\"/>"
+    "<vector id=\"v2i64\" type=\"int64\" count=\"2\"/>"
+    "<union id=\"vec128\"><field name=\"v4_float\" type=\"v4f\"/>"
+    "<field name=\"v2_double\" type=\"v2d\"/><field name=\"v16_int8\" type=\"v16i8\"/>"
+    "<field name=\"v8_int16\" type=\"v8i16\"/><field name=\"v4_int32\" type=\"v4i32\"/>"
+    "<field name=\"v2_int64\" type=\"v2i64\"/><field name=\"uint128\" type=\"uint128\"/></union>";
 
-static const char target_64[] =
-    HEAD "<architecture>i386:x86-64</architecture><feature name=\"org.gnu.gdb.i386.core\">" REG(
-        "rax", "64", "int64") REG("rbx", "64", "int64") REG("rcx", "64", "int64")
-        REG("rdx", "64", "int64") REG("rsi", "64", "int64") REG("rdi", "64", "int64")
-            REG("rbp", "64", "data_ptr") REG("rsp", "64", "data_ptr") REG("r8", "64", "int64")
-                REG("r9", "64", "int64") REG("r10", "64", "int64") REG("r11", "64", "int64")
-                    REG("r12", "64", "int64") REG("r13", "64", "int64") REG("r14", "64", "int64")
-                        REG("r15", "64", "int64") REG("rip", "64", "code_ptr")
-                            REG("eflags", "32", "int32") SEGMENTS X87
-    "</feature><feature name=\"org.gnu.gdb.i386.sse\">" VEC128 XMM16 REG(
-        "mxcsr", "32",
-        "int") "</feature><feature name=\"org.gnu.gdb.i386.segments\">" REG("fs_base", "64", "int")
-        REG("gs_base", "64", "int") "</feature></target>";
+/* The name of register `n` of its kind; a number for those that are counted. */
+static void put_name(FILE *out, Kind kind, unsigned n, bool wide)
+{
+    switch (kind) {
+    case KIND_GPR: fputs(wide ? gpr_names_64[n] : gpr_names_32[n], out); break;
+    case KIND_PC: fputs(wide ? "rip" : "eip", out); break;
+    case KIND_FLAGS: fputs("eflags", out); break;
+    case KIND_SEG: fputs(seg_names[n], out); break;
+    case KIND_ST: fprintf(out, "st%u", n); break;
+    case KIND_FPU: fputs(fpu_names[n], out); break;
+    case KIND_XMM: fprintf(out, "xmm%u", n); break;
+    case KIND_MXCSR: fputs("mxcsr", out); break;
+    default: fputs(n ? "gs_base" : "fs_base", out); break;
+    }
+}
 
-static const char target_32[] =
-    HEAD "<architecture>i386</architecture><feature name=\"org.gnu.gdb.i386.core\">" REG(
-        "eax", "32", "int32") REG("ecx", "32", "int32") REG("edx", "32", "int32")
-        REG("ebx", "32", "int32") REG("esp", "32", "data_ptr") REG("ebp", "32", "data_ptr")
-            REG("esi", "32", "int32") REG("edi", "32", "int32") REG("eip", "32", "code_ptr")
-                REG("eflags", "32", "int32") SEGMENTS X87
-    "</feature>"
-    "<feature name=\"org.gnu.gdb.i386.sse\">" VEC128 XMM8 REG("mxcsr", "32",
-                                                              "int") "</feature></target>";
+static const char *type_of(Kind kind, bool wide)
+{
+    switch (kind) {
+    case KIND_GPR: return wide ? "int64" : "int32";
+    case KIND_PC: return "code_ptr";
+    case KIND_ST: return "i387_ext";
+    case KIND_XMM: return "vec128";
+    case KIND_FLAGS:
+    case KIND_SEG: return "int32";
+    default: return "int";
+    }
+}
+
+static void put_row(FILE *out, const Row *row, bool wide)
+{
+    if (row->kind == KIND_XMM)
+        fprintf(out, "</feature><feature name=\"org.gnu.gdb.i386.sse\">%s", vector_types);
+    if (row->kind == KIND_BASE)
+        fputs("</feature><feature name=\"org.gnu.gdb.i386.segments\">", out);
+    for (unsigned i = 0; i < row->count; i++) {
+        fputs("<reg name=\"", out);
+        put_name(out, row->kind, i, wide);
+        fprintf(out, "\" bitsize=\"%u\" type=\"%s\"/>", 8u * row->bytes, type_of(row->kind, wide));
+    }
+}
+
+static char *describe(bool wide)
+{
+    const Row *rows = wide ? rows_64 : rows_32;
+    size_t count = wide ? ARRAY_LEN(rows_64) : ARRAY_LEN(rows_32), size;
+    char *text = NULL;
+    FILE *out = open_memstream(&text, &size);
+
+    if (!out)
+        return NULL;
+    fprintf(out,
+            "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target>"
+            "<architecture>%s</architecture><feature name=\"org.gnu.gdb.i386.core\">",
+            wide ? "i386:x86-64" : "i386");
+    for (size_t i = 0; i < count; i++)
+        put_row(out, &rows[i], wide);
+    fputs("</feature></target>", out);
+    return fclose(out) == 0 ? text : NULL;
+}
 
 const char *x86_debug_target(Cpu *cpu)
 {
-    return is_64(x86(cpu)) ? target_64 : target_32;
+    static char *texts[2]; /* made once */
+    char **text = &texts[is_64(x86(cpu))];
+
+    if (!*text)
+        *text = describe(is_64(x86(cpu)));
+    return *text ? *text : "";
 }

@@ -37,6 +37,8 @@ const OptionDesc qcow2_create_options[] = {
     { NULL, NULL, NULL, NULL },
 };
 
+enum { SECTOR = 512 };
+
 static const char *const compat_names[] = { "0.10", "v2", "1.1", "v3", NULL };
 static const char *const compression_names[] = { "zlib", "zstd", NULL };
 
@@ -73,6 +75,8 @@ static int take_options(Plan *p, Options *o, Error **err)
         ret = options_take_bool(o, "data_file_raw", &p->raw, err);
     if (ret == 0)
         ret = crypto_take_plan(o, &p->crypto, err);
+    if (ret == 0 && p->size <= NODE_MAX_SIZE)
+        p->size = align_up(p->size, SECTOR); /* other readers would not see the rest of one */
     p->data_file = options_take(o, "data_file");
     p->backing_file = options_take(o, "backing_file");
     p->backing_format = options_take(o, "backing_fmt");

@@ -142,6 +142,53 @@ static void higher_levels_are_smaller(void **state)
     free(d);
 }
 
+/* A block that comes again: a distance of 4096 is used, one of 4097 would be beyond the window. */
+static void matches_reach_the_window(void **state)
+{
+    Deflater *d = deflate_new();
+
+    (void)state;
+    for (size_t distance = 4090; distance <= 4100; distance++) {
+        size_t len = 2 * distance;
+
+        fill(distance, 1, (unsigned)distance);
+        memcpy(in + distance, in, distance);
+        for (int level = 1; level <= DEFLATE_LEVEL_MAX; level++) {
+            size_t n = deflate_pack(d, in, len, packed, sizeof(packed), level);
+
+            assert_true(n > 0);
+            check_stream(n, len);
+            if (level == DEFLATE_LEVEL_MAX)
+                assert_int_equal(n < distance + 300, distance <= 4096);
+        }
+    }
+    free(d);
+}
+
+/* Every value alone, all of them in turn, and runs that are as long as a match can be and longer.
+ */
+static void values_and_runs(void **state)
+{
+    Deflater *d = deflate_new();
+
+    (void)state;
+    for (unsigned value = 0; value < 256; value++) {
+        size_t len = 65536;
+
+        memset(in, (int)value, len);
+        for (size_t i = 0; i < len; i += 250 + value % 20)
+            in[i] = (uint8_t)i;
+        size_t n = deflate_pack(d, in, len, packed, sizeof(packed), 1 + (int)value % 9);
+        assert_in_range(n, 1, len / 20);
+        check_stream(n, len);
+    }
+    for (size_t i = 0; i < 65536; i++)
+        in[i] = (uint8_t)i;
+    for (int level = 1; level <= DEFLATE_LEVEL_MAX; level++)
+        check_stream(deflate_pack(d, in, 65536, packed, sizeof(packed), level), 65536);
+    free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +196,8 @@ int main(void)
         cmocka_unit_test(keeps_to_its_room),
         cmocka_unit_test(is_repeatable),
         cmocka_unit_test(higher_levels_are_smaller),
+        cmocka_unit_test(matches_reach_the_window),
+        cmocka_unit_test(values_and_runs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ enum {
     BACK_OFF_MS = 250,
     BACK_OFF_MAX_MS = 8000,
     RETRY_AFTER_LIMIT = 30, /* seconds; who asks for more gets an error instead of patience */
-    CURL_BUFFER = 1 << 19,
+    CURL_BUFFER = 1 << 18,
 };
 
 int64_t now_ms(void)

@@ -27,14 +27,14 @@
 #include "base/pool.h"
 
 enum {
-    SEGMENT_MAX = 2 << 20,
-    MEMORY_MAX = 24 << 20,
-    WINDOW_MAX = 10 << 20,
+    SEGMENT_MAX = 1 << 20,
+    MEMORY_MAX = 8 << 20,
+    WINDOW_MAX = 4 << 20,
     STREAMS = 4,
     BEHIND = 8 << 20, /* so far back, parallel readers still belong to one sequence */
     BEYOND = 1 << 20, /* and so far ahead */
     SCAN = 64 << 20,  /* a sequence longer than this is a copy of the file, not work with it */
-    SPARE_MAX = 4,
+    SPARE_MAX = 8,
 };
 
 typedef struct Segment {
@@ -63,7 +63,8 @@ typedef struct {
 struct Reader {
     ReaderConfig config;
     pthread_mutex_t lock;                      /* guards all below, and the segments */
-    pthread_cond_t moved;                      /* bytes have come, or a segment has ended */
+    pthread_cond_t stored;                     /* a segment was written to the disk cache */
+    unsigned storing;                          /* are being written, or are to be */
     TAILQ_HEAD(SegmentList, Segment) segments; /* the one used last first */
     uint64_t memory;
     Stream streams[STREAMS];
@@ -83,6 +84,7 @@ Reader *reader_new(const ReaderConfig *config)
     r->config = *config;
     TAILQ_INIT(&r->segments);
     pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->stored, NULL);
     r->pool = config->cache ? pool_new(1) : NULL;
     return r;
 }
@@ -117,6 +119,7 @@ void reader_free(Reader *r)
         segment_free(r, TAILQ_FIRST(&r->segments));
     while (r->n_spare)
         free(r->spare[--r->n_spare]);
+    pthread_cond_destroy(&r->stored);
     pthread_mutex_destroy(&r->lock);
     free(r);
 }
@@ -236,6 +239,8 @@ static void store_segment(PoolJob *job)
     disk_cache_write(r->config.cache, s->start, s->data, capacity(s));
     pthread_mutex_lock(&r->lock);
     segment_release(r, s);
+    r->storing--;
+    pthread_cond_broadcast(&r->stored);
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -253,6 +258,7 @@ static void on_done(Transfer *t, int ret, Error *err)
     wake(s);
     if (ret == 0 && s->keep) {
         s->users++;
+        r->storing++;
         s->store.run = store_segment;
         pool_submit(r->pool, &s->store);
     }
@@ -394,6 +400,13 @@ static int load_cached(Reader *r, uint64_t off)
     return 0;
 }
 
+/* A disk that is slower than the server holds the readers up, it does not fill the memory. */
+static void wait_for_room(Reader *r)
+{
+    while (!make_room(r, SEGMENT_MAX) && r->storing)
+        pthread_cond_wait(&r->stored, &r->lock);
+}
+
 static int not_cached(Error **err)
 {
     return error_set(err, -EHOSTUNREACH,
@@ -415,10 +428,12 @@ static int segment_get(Reader *r, uint64_t off, uint64_t end, Stream *stream, Se
     if (!*out && !r->config.engine)
         return not_cached(err);
     if (!*out) {
-        make_room(r, SEGMENT_MAX);
+        wait_for_room(r);
+        *out = segment_find(r, off); /* somebody else may have asked meanwhile */
+    }
+    if (!*out)
         *out = ask(r, off, MAX(end, align_down(off, CACHE_BLOCK) + r->config.ahead),
                    worth_keeping(r, stream));
-    }
     return *out ? 0 : error_set(err, -ENOMEM, "no memory for a part of the file");
 }
 

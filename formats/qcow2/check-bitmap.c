@@ -15,7 +15,7 @@
 
 typedef struct Directory {
     uint8_t *old, *new; /* as on disk, and what is to stay */
-    uint64_t bytes, kept_bytes;
+    uint64_t off, bytes, kept_bytes;
     uint32_t count, kept;
     bool changed;
 } Directory;
@@ -55,13 +55,24 @@ static bool check_entry(Check *c, uint8_t *at, const char *name)
     return true;
 }
 
-/* The table of a good entry `e`; *lost: bits are missing now. */
-static int check_table(Check *c, const uint8_t *e, const char *name, bool *lost)
+/* Nobody may trust the bitmap, whose entry lies at `at` in the file, once its table has lost bits.
+ */
+static int mark_in_use(Check *c, uint8_t *e, uint64_t at)
 {
+    put_be32(e + 12, get_be32(e + 12) | BITMAP_IN_USE);
+    int ret = node_pwrite(c->q->node->file, e + 12, 4, at + 12);
+
+    c->bitmaps_marked = true;
+    return ret == 0 ? barrier(c->q) : ret;
+}
+
+/* The table of a good entry `e`, which lies at `at` in the file */
+static int check_table(Check *c, uint8_t *e, uint64_t at_entry, const char *name)
+{
+    bool lost = false;
     uint64_t off = get_be64(e), bytes = 8 * (uint64_t)get_be32(e + 8);
     AUTO_FREE uint8_t *table = malloc(bytes);
 
-    *lost = false;
     if (!table)
         return -ENOMEM;
     check_refer(c, off, bytes);
@@ -72,8 +83,9 @@ static int check_table(Check *c, const uint8_t *e, const char *name, bool *lost)
         return 0;
     }
     for (uint64_t at = 0; at < bytes; at += 8)
-        *lost |= check_entry(c, table + at, name);
-    return *lost ? node_pwrite(c->q->node->file, table, bytes, off) : 0;
+        lost |= check_entry(c, table + at, name);
+    ret = lost ? mark_in_use(c, e, at_entry) : 0;
+    return ret == 0 && lost ? node_pwrite(c->q->node->file, table, bytes, off) : ret;
 }
 
 /* ---- directory ----------------------------------------------------------------------------- */
@@ -110,9 +122,8 @@ static const char *entry_fault(const Check *c, const Directory *d, const uint8_t
 
 static int check_one(Check *c, Directory *d, uint32_t i, uint64_t at, uint64_t size)
 {
-    const uint8_t *e = d->old + at;
+    uint8_t *e = d->old + at;
     const char *fault = entry_fault(c, d, e);
-    bool lost = false;
 
     if (fault &&
         check_found(c, "bitmap directory entry %" PRIu32 " has %s: it is removed", i, fault))
@@ -121,16 +132,12 @@ static int check_one(Check *c, Directory *d, uint32_t i, uint64_t at, uint64_t s
         return 0;
     AUTO_FREE char *name =
         strndup((const char *)e + BITMAP_ENTRY + get_be32(e + 20), get_be16(e + 18));
-    int ret = name ? check_table(c, e, name, &lost) : -ENOMEM;
+    int ret = name ? check_table(c, e, d->off + at, name) : -ENOMEM;
     bool used = get_be32(e + 12) & BITMAP_IN_USE;
-    if (!used && get_be32(e + 8) != bitmap_table_need(c->q, e[17], c->q->node->size))
-        lost |= check_found(c, "bitmap '%s' has a table of a length that does not fit the disk",
-                            name ? name : "");
-    uint8_t *to = d->new + d->kept_bytes;
-    memcpy(to, e, size);
-    if (lost)
-        put_be32(to + 12, get_be32(to + 12) | BITMAP_IN_USE);
-    d->changed |= lost;
+    if (ret == 0 && !used && get_be32(e + 8) != bitmap_table_need(c->q, e[17], c->q->node->size) &&
+        check_found(c, "bitmap '%s' has a table of a length that does not fit the disk", name))
+        ret = mark_in_use(c, e, d->off + at);
+    memcpy(d->new + d->kept_bytes, e, size);
     d->kept_bytes += align_up(size, 8);
     d->kept++;
     return ret;
@@ -176,7 +183,7 @@ static const char *extension_fault(const Check *c, const Extension *e)
     return place_fault(c, off, bytes) ? "names a directory at no usable place" : NULL;
 }
 
-/* The header is written at the end of the repair. */
+/* In memory only */
 static int set_extension(Check *c, uint32_t count, uint64_t bytes, uint64_t off)
 {
     uint8_t data[BITMAP_EXTENSION] = { 0 };
@@ -187,22 +194,47 @@ static int set_extension(Check *c, uint32_t count, uint64_t bytes, uint64_t off)
     if (count == 0)
         c->q->autoclear &= ~AUTOCLEAR_BITMAPS;
     c->header_changed = true;
-    int ret = header_set_extension(c->q, EXT_BITMAPS, data, count ? sizeof(data) : 0);
-    return ret == 0 ? bitmaps_open(c->q, NULL) : ret;
+    return header_set_extension(c->q, EXT_BITMAPS, data, count ? sizeof(data) : 0);
 }
 
-/* What is left of the directory, in the place of the old one. */
-static int write_directory(Check *c, const Directory *d, uint64_t off)
+static const Extension *find_extension(const Qcow2 *q)
 {
-    int ret = d->kept ? node_pwrite(c->q->node->file, d->new, d->kept_bytes, off) : 0;
+    const Extension *e = q->extensions;
 
-    return ret == 0 ? set_extension(c, d->kept, d->kept_bytes, off) : ret;
+    while (e && e->type != EXT_BITMAPS)
+        e = e->next;
+    return e;
+}
+
+int check_write_directory(Check *c)
+{
+    Qcow2 *q = c->q;
+    const Extension *e = find_extension(q);
+    uint64_t bytes = c->directory_bytes, off = 0;
+
+    if (!c->directory || !e)
+        return c->bitmaps_marked ? bitmaps_open(q, NULL) : 0;
+    uint64_t old = get_be64(e->data + 16), old_bytes = get_be64(e->data + 8);
+    int ret = bytes ? alloc_metadata(q, div_round_up(bytes, q->cluster), &off) : 0;
+    if (ret == 0 && bytes)
+        ret = node_pwrite(q->node->file, c->directory, bytes, off);
+    if (ret == 0)
+        ret = commit_settle(q);
+    if (ret == 0)
+        ret = set_extension(c, c->directory_count, bytes, off);
+    if (ret == 0)
+        ret = header_rewrite(q);
+    if (ret == 0)
+        ret = free_later(q, old, old_bytes);
+    if (ret == 0)
+        ret = commit_settle(q);
+    return ret == 0 ? bitmaps_open(q, NULL) : ret;
 }
 
 static int check_directory(Check *c, const Extension *e)
 {
     uint64_t off = get_be64(e->data + 16), before = c->r->corruptions;
-    Directory d = { .bytes = get_be64(e->data + 8), .count = get_be32(e->data) };
+    Directory d = { .off = off, .bytes = get_be64(e->data + 8), .count = get_be32(e->data) };
     AUTO_FREE uint8_t *old = malloc(d.bytes);
     AUTO_FREE uint8_t *new = calloc(1, align_up(d.bytes, 8) + 8);
 
@@ -214,7 +246,6 @@ static int check_directory(Check *c, const Extension *e)
         return ret == -ENOMEM ? ret : 0;
     }
     /* the tables must not lie in the directory: it is counted first */
-    uint64_t first = off >> c->q->cluster_bits;
     check_refer(c, off, d.bytes);
     ret = check_entries(c, &d);
     if (get_be32(e->data + 4))
@@ -223,27 +254,24 @@ static int check_directory(Check *c, const Extension *e)
         d.changed = check_found(c, "the bitmaps extension says %" PRIu32 " bitmaps, not %" PRIu32,
                                 d.count, d.kept);
     if (ret == 0 && d.changed) {
-        uint64_t used = div_round_up(d.kept_bytes, c->q->cluster);
-
-        for (uint64_t i = used; i < div_round_up(d.bytes, c->q->cluster); i++)
-            c->refs[first + i]--;
-        ret = write_directory(c, &d, off);
+        c->directory = take(&new);
+        c->directory_bytes = d.kept_bytes;
+        c->directory_count = d.kept;
     }
     return ret;
 }
 
 int check_dirty_bitmaps(Check *c)
 {
-    const Extension *e = c->q->extensions;
+    const Extension *e = find_extension(c->q);
 
-    while (e && e->type != EXT_BITMAPS)
-        e = e->next;
     if (!e || !(c->q->autoclear & AUTOCLEAR_BITMAPS))
         return 0;
     const char *fault = extension_fault(c, e);
     if (!fault)
         return check_directory(c, e);
-    return check_found(c, "the bitmaps extension %s: all bitmaps are lost", fault)
-               ? set_extension(c, 0, 0, 0)
-               : 0;
+    if (!check_found(c, "the bitmaps extension %s: all bitmaps are lost", fault))
+        return 0;
+    int ret = set_extension(c, 0, 0, 0);
+    return ret == 0 ? bitmaps_open(c->q, NULL) : ret;
 }

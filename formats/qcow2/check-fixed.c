@@ -83,6 +83,8 @@ static void check_reftable(Check *c)
         memset(c->bad_blocks, 1, c->block_count);
         return;
     }
+    if (q->version >= 3) /* the header names the new table before all is counted */
+        q->incompatible |= INCOMPAT_CORRUPT;
     memset(q->reftable, 0, 8 * (size_t)q->reftable_size);
     q->reftable_size = 0;
     q->reftable_offset = 0;

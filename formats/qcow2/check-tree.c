@@ -141,7 +141,7 @@ static int read_table(Check *c, uint64_t off)
 
 /* ---- L1 tables ----------------------------------------------------------------------------- */
 
-/* One L1 table: the active one, or (written to disk at once) a snapshot's. */
+/* One L1 table: the active one or a snapshot's. Changes are written at once. */
 typedef struct {
     uint64_t *l1;
     uint32_t size;
@@ -176,10 +176,6 @@ static int l1_change(Check *c, Tree *t, uint32_t i, uint64_t entry)
 {
     uint8_t bytes[8];
 
-    if (t->active) {
-        l1_set(c->q, i, entry);
-        return 0;
-    }
     t->l1[i] = entry;
     put_be64(bytes, entry);
     return node_pwrite(c->q->node->file, bytes, 8, t->off + 8 * (uint64_t)i);

@@ -109,6 +109,11 @@ static int count_all(Check *c)
 
 /* ---- comparing and repairing --------------------------------------------------------------- */
 
+void check_keep_clear(Check *c)
+{
+    c->q->free_hint = MAX(c->q->free_hint, c->clusters);
+}
+
 /* The block that has the count of `cluster`; made beyond the end of everything if it is missing. */
 static int need_block(Check *c, uint64_t cluster)
 {
@@ -117,7 +122,7 @@ static int need_block(Check *c, uint64_t cluster)
 
     if (cluster / per < q->reftable_size && q->reftable[cluster / per])
         return 0;
-    q->free_hint = MAX(q->free_hint, c->clusters);
+    check_keep_clear(c);
     return refcount_cover(q, cluster);
 }
 
@@ -234,14 +239,14 @@ static int finish_repair(Check *c)
 {
     Qcow2 *q = c->q;
     uint64_t left = c->r->corruptions - c->r->corruptions_fixed;
-    int ret = commit_metadata(q);
+    int ret = commit_settle(q);
 
-    if (ret == 0)
-        ret = cache_write(q, &q->ref_cache, false);
-    if (ret == 0)
-        ret = barrier(q);
+    check_keep_clear(c);
     if (ret == 0 && c->snapshots_changed)
         ret = snapshots_rewrite(q);
+    check_keep_clear(c);
+    if (ret == 0)
+        ret = check_write_directory(c);
     if (ret == 0 && c->header_changed && (ret = header_rewrite(q)) == 0)
         header_mended(q);
     if (ret == 0 && left == 0 && c->r->check_errors == 0 && c->fix & CHECK_FIX_ERRORS &&
@@ -291,9 +296,12 @@ int qcow2_check(Node *node, unsigned fix, CheckReport *report, void *opaque, Che
     if (ret == 0) {
         *result = (CheckResult) { .total_clusters = div_round_up(node->size, q->cluster) };
         ret = count_all(&c);
-        if (result->check_errors) /* what could not be read may be in use */
+        /* what could not be read, or is named by something damaged, may be in use */
+        if (result->check_errors || result->corruptions > result->corruptions_fixed)
             c.fix &= ~CHECK_FIX_LEAKS;
     }
+    if (ret == 0 && fix && node->writable) /* references go before their counts do */
+        ret = barrier(q);
     if (ret == 0 && fix && node->writable)
         ret = meta_rebuild(q);
     if (ret == 0)
@@ -306,5 +314,6 @@ int qcow2_check(Node *node, unsigned fix, CheckReport *report, void *opaque, Che
     free(c.table);
     free(c.kinds);
     free(c.bad_blocks);
+    free(c.directory);
     return ret < 0 && err && !*err ? error_set(err, ret, "check failed: %s", strerror(-ret)) : ret;
 }

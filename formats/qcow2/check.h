@@ -22,7 +22,11 @@ typedef struct {
     uint8_t *bad_blocks;  /* by index in the refcount table: not usable, and not repaired */
     uint64_t block_count; /* entries of the refcount table when the check began */
     bool header_changed, snapshots_changed; /* to be written at the end of the repair */
-    uint64_t next_data; /* where the next guest cluster would not be a fragment */
+    uint8_t *directory; /* of dirty bitmaps, to be written then; NULL: the image's stays */
+    uint64_t directory_bytes;
+    uint32_t directory_count;
+    bool bitmaps_marked; /* some are in use on disk that are not in memory */
+    uint64_t next_data;  /* where the next guest cluster would not be a fragment */
 } Check;
 
 void check_say(Check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -33,11 +37,15 @@ bool check_in_file(const Check *c, uint64_t off, uint64_t bytes);
 void check_refer(Check *c, uint64_t off, uint64_t bytes);
 /* The count that the image has */
 int check_stored(Check *c, uint64_t cluster, uint64_t *count);
+/* New tables go behind all that the image may still name: a crash must find that as it was. */
+void check_keep_clear(Check *c);
 
 /* check-fixed.c: what the header and the snapshot table name */
 void check_fixed_tables(Check *c);
 /* check-bitmap.c */
 int check_dirty_bitmaps(Check *c);
+/* What is left of the directory goes to new space; the header changes over to it. */
+int check_write_directory(Check *c);
 
 /* check-tree.c: count what all L1 tables refer to, repairing entries on the way */
 int check_trees(Check *c);

@@ -117,6 +117,7 @@ static int read_tables(Qcow2 *q, const uint8_t *h, Error **err)
     q->snapshot_count = get_be32(h + 60);
     q->snapshots_offset = get_be64(h + 64);
     mend_tables(q);
+    q->snapshots_stored = q->snapshot_count;
     if (q->refcount_order > QCOW2_MAX_REFCOUNT_ORDER)
         return bad(err, "refcount_order", 96, q->refcount_order, "more than 6");
     if (q->l1_size > QCOW2_MAX_L1_BYTES / 8)
@@ -371,7 +372,7 @@ static void fixed_fields(const Qcow2 *q, uint8_t *h)
     put_be64(h + 40, q->l1_offset);
     put_be64(h + 48, q->reftable_offset);
     put_be32(h + 56, q->reftable_clusters);
-    put_be32(h + 60, q->snapshot_count);
+    put_be32(h + 60, q->snapshots_stored);
     put_be64(h + 64, q->snapshots_offset);
     if (q->version == 2)
         return;

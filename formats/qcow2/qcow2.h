@@ -172,6 +172,7 @@ typedef struct Qcow2 {
 
     Snapshot *snapshots;
     uint32_t snapshot_count;
+    uint32_t snapshots_stored; /* in the table at snapshots_offset: a repair forgets some before */
     uint64_t snapshots_offset, snapshots_bytes;
     uint32_t snapshots_lost;        /* OPEN_CHECK: entries that cannot be right */
     char *mended[QCOW2_MAX_MENDED]; /* OPEN_CHECK: what was put right while the header was read */

@@ -237,6 +237,7 @@ static int table_replace(Qcow2 *q)
     }
     q->snapshots_offset = off;
     q->snapshots_bytes = bytes;
+    q->snapshots_stored = q->snapshot_count;
     ret = header_switch(q);
     if (ret == 0 && old_bytes)
         ret = free_later(q, old, old_bytes);

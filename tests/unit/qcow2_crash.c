@@ -7,6 +7,8 @@
  * Each such image must check without corruption (leaks are allowed), each sector must hold what it
  * held at the last completed guest flush or something written since, and each snapshot what it was
  * taken of.
+ *
+ * The same for repairs of damaged images: after a second one, nothing is lost that was not damaged.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,6 +90,8 @@ typedef struct {
     Value snaps[MAX_SNAPS][SECTORS];
     uint8_t *start, *log;
     size_t start_len, log_len;
+    const struct Damage *damage; /* what is repaired */
+    bool dirty[MAX_MAPS][SECTORS];
 } Run;
 
 static unsigned seed;
@@ -287,7 +291,7 @@ static void do_op(Run *r, Op *op, Value id)
     op->log_end = (size_t)st.st_size;
 }
 
-static void open_logged(Run *r)
+static void open_logged(Run *r, unsigned flags)
 {
     Options *o = options_new();
     Error *err = NULL;
@@ -296,8 +300,7 @@ static void open_logged(Run *r)
     options_set(o, "file.driver", "writelog");
     options_set(o, "file.log", r->log_path);
     options_set(o, "file.file.filename", r->path);
-    ok(node_open(NULL, NULL, o, OPEN_RDWR | OPEN_NO_FLUSH | OPEN_UNMAP, &r->node, &err), err,
-       "open");
+    ok(node_open(NULL, NULL, o, OPEN_RDWR | OPEN_NO_FLUSH | flags, &r->node, &err), err, "open");
 }
 
 static void prepare(Run *r)
@@ -330,7 +333,7 @@ static void prepare(Run *r)
 static void run_workload(Run *r)
 {
     prepare(r);
-    open_logged(r);
+    open_logged(r, OPEN_UNMAP);
     r->ops = calloc(OPS + 1, sizeof(*r->ops));
     r->ops[0].flush = true; /* the image as it was made */
     read_disk(r->node, r->ops[0].now, "read new image");
@@ -519,17 +522,23 @@ static void repair(const Run *r, size_t cut)
         check_snapshots(r);
 }
 
-static void survive(const Run *r, const Disk *d, size_t cut)
+static void write_crash(const Run *r, const Disk *d)
 {
     int fd = open(r->crash, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+    assert_int_equal(write(fd, d->bytes, d->len), d->len);
+    close(fd);
+}
+
+static void survive(const Run *r, const Disk *d, size_t cut)
+{
     bool lazy = strstr(r->c->options, "lazy") || r->c->amends;
     uint64_t harmless = 0;
     CheckResult result;
     Error *err = NULL;
     Node *node;
 
-    assert_int_equal(write(fd, d->bytes, d->len), d->len);
-    close(fd);
+    write_crash(r, d);
     /* opening for writing repairs an image that was not closed cleanly */
     ok(node_open(r->crash, "qcow2", NULL, OPEN_NO_FLUSH | (lazy ? OPEN_RDWR : 0), &node, &err), err,
        "open after crash");
@@ -546,7 +555,10 @@ static void survive(const Run *r, const Disk *d, size_t cut)
     repair(r, cut);
 }
 
-static void crash_at(const Run *r, const Disk *stable, const size_t *loose, int n, size_t cut)
+typedef void Survive(const Run *r, const Disk *d, size_t cut);
+
+static void crash_at(const Run *r, const Disk *stable, const size_t *loose, int n, size_t cut,
+                     Survive *check)
 {
     for (int part = 0; part < 2; part++) {
         Disk d = { 0 };
@@ -559,12 +571,12 @@ static void crash_at(const Run *r, const Disk *stable, const size_t *loose, int 
         else /* any half of them, in any order */
             for (int i = 0; i < n / 2 + 1 && n; i++)
                 apply(r, &d, loose[rnd(n)]);
-        survive(r, &d, cut);
+        check(r, &d, cut);
         free(d.bytes);
     }
 }
 
-static void crash_everywhere(const Run *r)
+static void crash_everywhere(const Run *r, Survive *check)
 {
     AUTO_FREE size_t *loose = malloc(r->log_len / sizeof(WritelogEntry) * sizeof(*loose));
     Disk stable = { 0 };
@@ -579,30 +591,42 @@ static void crash_everywhere(const Run *r)
                 apply(r, &stable, loose[i]);
             n = 0;
         }
-        crash_at(r, &stable, loose, n, entry_end(r, at));
+        crash_at(r, &stable, loose, n, entry_end(r, at), check);
         cuts++;
     }
     free(stable.bytes);
     printf("# %s: %d cuts\n", r->c->what, cuts);
 }
 
-static void run_case(const Case *c)
+static void run_begin(Run *r, const Case *c)
 {
-    Run r = { .c = c };
+    *r = (Run) { .c = c };
+    strcpy(r->dir, "/tmp/qcow2_crash.XXXXXX");
+    assert_non_null(mkdtemp(r->dir));
+    snprintf(r->path, sizeof(r->path), "%s/image", r->dir);
+    snprintf(r->log_path, sizeof(r->log_path), "%s/log", r->dir);
+    snprintf(r->crash, sizeof(r->crash), "%s/crash", r->dir);
+}
+
+static void run_end(Run *r)
+{
     char command[128];
 
-    strcpy(r.dir, "/tmp/qcow2_crash.XXXXXX");
-    assert_non_null(mkdtemp(r.dir));
-    snprintf(r.path, sizeof(r.path), "%s/image", r.dir);
-    snprintf(r.log_path, sizeof(r.log_path), "%s/log", r.dir);
-    snprintf(r.crash, sizeof(r.crash), "%s/crash", r.dir);
-    run_workload(&r);
-    crash_everywhere(&r);
-    free(r.ops);
-    free(r.log);
-    free(r.start);
-    snprintf(command, sizeof(command), "rm -rf '%s'", r.dir);
+    free(r->ops);
+    free(r->log);
+    free(r->start);
+    snprintf(command, sizeof(command), "rm -rf '%s'", r->dir);
     assert_int_equal(system(command), 0);
+}
+
+static void run_case(const Case *c)
+{
+    Run r;
+
+    run_begin(&r, c);
+    run_workload(&r);
+    crash_everywhere(&r, survive);
+    run_end(&r);
 }
 
 static void images_survive_crashes(void **state)
@@ -612,10 +636,304 @@ static void images_survive_crashes(void **state)
         run_case(&cases[i]);
 }
 
+/* ---- repairs ------------------------------------------------------------------------------- */
+
+enum { REPAIR_SNAPS = 3, TABLE_SECTORS = 64, LAST_TABLE = 5 };
+
+/* What a repair may not bring back: bits by number of the snapshot or bitmap, or the L2 table */
+typedef struct Damage {
+    const char *what;
+    void (*make)(int fd);
+    unsigned snaps, maps;
+    bool table;
+} Damage;
+
+static uint64_t get_at(int fd, uint64_t off, size_t bytes)
+{
+    uint8_t b[8] = { 0 };
+    uint64_t value = 0;
+
+    assert_int_equal(pread(fd, b, bytes, (off_t)off), bytes);
+    for (size_t i = 0; i < bytes; i++)
+        value = value << 8 | b[i];
+    return value;
+}
+
+static void put_at(int fd, uint64_t off, size_t bytes, uint64_t value)
+{
+    uint8_t b[8];
+
+    for (size_t i = bytes; i-- > 0; value >>= 8)
+        b[i] = (uint8_t)value;
+    assert_int_equal(pwrite(fd, b, bytes, (off_t)off), bytes);
+}
+
+static uint64_t snapshot_entry(int fd, int which)
+{
+    uint64_t at = get_at(fd, 64, 8);
+
+    while (which--)
+        at += align_up(
+            40 + get_at(fd, at + 12, 2) + get_at(fd, at + 14, 2) + get_at(fd, at + 36, 4), 8);
+    return at;
+}
+
+static uint64_t bitmaps_extension(int fd)
+{
+    uint64_t at = get_at(fd, 100, 4);
+
+    while (get_at(fd, at, 4) != 0x23852875)
+        at += 8 + align_up(get_at(fd, at + 4, 4), 8);
+    return at + 8;
+}
+
+static uint64_t bitmap_entry(int fd, int which)
+{
+    uint64_t at = get_at(fd, bitmaps_extension(fd) + 16, 8);
+
+    while (which--)
+        at += align_up(24 + get_at(fd, at + 18, 2) + get_at(fd, at + 20, 4), 8);
+    return at;
+}
+
+static void unaligned_snapshot(int fd)
+{
+    put_at(fd, snapshot_entry(fd, 0), 8, 777);
+}
+
+static void far_snapshot(int fd)
+{
+    put_at(fd, snapshot_entry(fd, 1), 8, UINT64_C(1) << 40);
+}
+
+static void overlapping_snapshot(int fd)
+{
+    put_at(fd, snapshot_entry(fd, 1), 8, get_at(fd, 40, 8));
+}
+
+static void endless_snapshot(int fd)
+{
+    put_at(fd, snapshot_entry(fd, 2) + 36, 4, UINT32_MAX);
+}
+
+static void no_snapshots(int fd)
+{
+    put_at(fd, 64, 8, 13);
+}
+
+static void far_refcounts(int fd)
+{
+    put_at(fd, 48, 8, UINT64_C(1) << 40);
+}
+
+static void no_refblock(int fd)
+{
+    put_at(fd, get_at(fd, 48, 8), 8, 0);
+}
+
+static void bad_l1_size(int fd)
+{
+    put_at(fd, 36, 4, 0);
+}
+
+static void far_table(int fd)
+{
+    put_at(fd, get_at(fd, 40, 8) + 8 * LAST_TABLE, 8, UINT64_C(1) << 40);
+}
+
+static void strange_bitmap(int fd)
+{
+    put_at(fd, bitmap_entry(fd, 0) + 16, 1, 9);
+}
+
+static void lost_bits(int fd)
+{
+    put_at(fd, get_at(fd, bitmap_entry(fd, 1), 8), 8, UINT64_C(1) << 60);
+}
+
+static void miscounted_bitmaps(int fd)
+{
+    put_at(fd, bitmaps_extension(fd), 4, 2);
+}
+
+static void no_directory(int fd)
+{
+    put_at(fd, bitmaps_extension(fd) + 16, 8, 5);
+}
+
+static void many_things(int fd)
+{
+    unaligned_snapshot(fd);
+    strange_bitmap(fd);
+    lost_bits(fd);
+    far_refcounts(fd);
+    far_table(fd);
+    bad_l1_size(fd);
+}
+
+static const Damage damages[] = {
+    { "a snapshot's table is not aligned", unaligned_snapshot, 1 << 0, 0, false },
+    { "a snapshot's table lies far away", far_snapshot, 1 << 1, 0, false },
+    { "a snapshot's table is the disk's", overlapping_snapshot, 1 << 1, 0, false },
+    { "a snapshot's entry has no end", endless_snapshot, 1 << 2, 0, false },
+    { "there is no snapshot table", no_snapshots, 7, 0, false },
+    { "the refcount table lies far away", far_refcounts, 0, 0, false },
+    { "a refcount block is missing", no_refblock, 0, 0, false },
+    { "the L1 table has no length", bad_l1_size, 0, 0, false },
+    { "an L2 table lies far away", far_table, 0, 0, true },
+    { "a bitmap has no type", strange_bitmap, 0, 1 << 0, false },
+    { "a bitmap has lost bits", lost_bits, 0, 1 << 1, false },
+    { "there are more bitmaps than said", miscounted_bitmaps, 0, 0, false },
+    { "there is no directory of bitmaps", no_directory, 0, 7, false },
+    { "many things", many_things, 1 << 0, 3, true },
+};
+
+/* Good bits of a bitmap that can be trusted; false: there is no such bitmap. */
+static bool read_bits(Node *node, int which, bool *dirty)
+{
+    BitmapInfo info;
+    uint64_t run;
+    char name[8];
+
+    snprintf(name, sizeof(name), "b%d", which);
+    if (node_bitmap_find(node, name, &info, NULL) < 0 || info.inconsistent)
+        return false;
+    for (int s = 0; s < SECTORS; s++)
+        ok(node_bitmap_extent(node, name, (uint64_t)s * SECTOR, SECTOR, &dirty[s], &run), NULL,
+           "bits");
+    return true;
+}
+
+static void write_some(Run *r, Value id, int every)
+{
+    uint8_t buf[SECTOR];
+
+    fill(buf, id);
+    for (int s = (int)id; s < SECTORS; s += every)
+        ok(node_pwrite(r->node, buf, sizeof(buf), (uint64_t)s * SECTOR), NULL, "write");
+}
+
+/* A disk with three snapshots and three bitmaps, all of them different */
+static void make_damaged(Run *r)
+{
+    Value id = 2;
+    Error *err = NULL;
+
+    prepare(r);
+    ok(node_open(r->path, "qcow2", NULL, OPEN_RDWR | OPEN_NO_FLUSH, &r->node, &err), err, "open");
+    write_some(r, id, 1);
+    for (int i = 0; i < REPAIR_SNAPS; i++) {
+        char name[8];
+        SnapshotInfo info = { .name = name };
+
+        snprintf(name, sizeof(name), "b%d", i);
+        ok(node_bitmap_add(r->node, name, SECTOR, true, &err), err, "add");
+        snprintf(name, sizeof(name), "s%d", i);
+        read_disk(r->node, r->snaps[i], "read");
+        ok(node_snapshot_create(r->node, &info, &err), err, "snapshot");
+        write_some(r, ++id, 13 + 8 * i);
+    }
+    r->ops = calloc(1, sizeof(*r->ops));
+    read_disk(r->node, r->ops->now, "read");
+    node_unref(r->node);
+    ok(node_open(r->path, "qcow2", NULL, 0, &r->node, &err), err, "open");
+    for (int i = 0; i < MAX_MAPS; i++)
+        assert_true(read_bits(r->node, i, r->dirty[i]));
+    node_unref(r->node);
+    int fd = open(r->path, O_RDWR);
+    r->damage->make(fd);
+    close(fd);
+    free(r->start);
+    r->start = load(r->path, &r->start_len);
+}
+
+static void nothing_else_lost(const Run *r, Node *node, size_t cut)
+{
+    const Value *want = r->ops->now;
+    Value found[SECTORS];
+    bool dirty[SECTORS];
+
+    read_disk(node, found, "read after repair");
+    for (int s = 0; s < SECTORS; s++)
+        if (found[s] != want[s] && !(r->damage->table && s / TABLE_SECTORS == LAST_TABLE))
+            fail_msg("%s: cut at %zu: sector %d holds %u, not %u", r->damage->what, cut, s,
+                     found[s], want[s]);
+    for (int i = 0; i < MAX_MAPS; i++) {
+        bool usable = read_bits(node, i, dirty);
+
+        if (usable == !!(r->damage->maps & 1u << i))
+            fail_msg("%s: cut at %zu: bitmap %d is %s", r->damage->what, cut, i,
+                     usable ? "trusted" : "lost");
+        if (usable && memcmp(dirty, r->dirty[i], sizeof(dirty)) != 0)
+            fail_msg("%s: cut at %zu: bitmap %d differs", r->damage->what, cut, i);
+    }
+    for (int i = 0; i < REPAIR_SNAPS; i++) {
+        char name[8];
+
+        snprintf(name, sizeof(name), "s%d", i);
+        int ret = node_snapshot_load(node, name, NULL);
+        if ((ret == 0) == !!(r->damage->snaps & 1u << i))
+            fail_msg("%s: cut at %zu: snapshot %d: %d", r->damage->what, cut, i, ret);
+        if (ret < 0)
+            continue;
+        read_disk(node, found, "read snapshot after repair");
+        if (memcmp(found, r->snaps[i], sizeof(found)) != 0)
+            fail_msg("%s: cut at %zu: snapshot %d differs", r->damage->what, cut, i);
+    }
+}
+
+static void survive_repair(const Run *r, const Disk *d, size_t cut)
+{
+    CheckResult result;
+    Error *err = NULL;
+    Node *node;
+
+    write_crash(r, d);
+    ok(node_open(r->crash, "qcow2", NULL, OPEN_NO_FLUSH | OPEN_RDWR | OPEN_CHECK, &node, &err), err,
+       "open for a second repair");
+    ok(node_check(node, CHECK_FIX_LEAKS | CHECK_FIX_ERRORS, NULL, NULL, &result, &err), err,
+       "second repair");
+    node_unref(node);
+    ok(node_open(r->crash, "qcow2", NULL, OPEN_NO_FLUSH | OPEN_RDWR, &node, &err), err,
+       "open after a second repair");
+    ok(node_check(node, 0, NULL, NULL, &result, &err), err, "check after a second repair");
+    if (result.corruptions || result.leaks || result.check_errors)
+        fail_msg("%s: cut at %zu: not clean after a second repair", r->damage->what, cut);
+    node_unref(node);
+    ok(node_open(r->crash, "qcow2", NULL, 0, &node, &err), err, "open to look");
+    nothing_else_lost(r, node, cut);
+    node_unref(node);
+}
+
+static void repairs_survive_crashes(void **state)
+{
+    static const Case c = { .what = "repair", .options = "cluster_size=512" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+        CheckResult result;
+        Error *err = NULL;
+        Run r;
+
+        run_begin(&r, &c);
+        r.damage = &damages[i];
+        make_damaged(&r);
+        open_logged(&r, OPEN_CHECK);
+        ok(node_check(r.node, CHECK_FIX_LEAKS | CHECK_FIX_ERRORS, NULL, NULL, &result, &err), err,
+           "repair");
+        node_unref(r.node);
+        r.log = load(r.log_path, &r.log_len);
+        printf("# %s\n", damages[i].what);
+        crash_everywhere(&r, survive_repair);
+        run_end(&r);
+    }
+}
+
 int main(void)
 {
     const char *given = getenv("BLOCK_SEED");
-    const struct CMUnitTest tests[] = { cmocka_unit_test(images_survive_crashes) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(images_survive_crashes),
+                                        cmocka_unit_test(repairs_survive_crashes) };
 
     seed = given ? (unsigned)atoi(given) : (unsigned)time(NULL) ^ (unsigned)getpid() << 16;
     printf("# seed %u\n", seed);

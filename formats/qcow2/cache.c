@@ -135,6 +135,14 @@ static void clean(Cache *c)
     c->clean_tick = c->tick;
 }
 
+void cache_release(Cache *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->clean_tick = c->tick;
+    clean(c);
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* Looking at the clock now and then is enough: an image that nobody uses is soon closed. */
 static void clean_if_due(Cache *c)
 {

@@ -266,6 +266,8 @@ void cache_forget_cluster(Qcow2 *q, Cache *c, uint64_t off);
 int cache_write(Qcow2 *q, Cache *c, bool only_fresh);
 /* Forget all, which must be clean. */
 void cache_drop(Cache *c);
+/* Give back the memory of all tables that are not dirty. */
+void cache_release(Cache *c);
 bool cache_crowded(const Cache *c); /* too many dirty tables */
 
 /* commit.c (change lock held; look-ups may go on) */

@@ -7,6 +7,8 @@
 
 #include "formats/qcow2/qcow2.h"
 
+enum { PREALLOC_DIRTY_MAX = 1 << 20 };
+
 /* Space that was chosen lies at the file's end: make it part of the file, as the mode says. */
 static int extend_file(Qcow2 *q, Prealloc mode, Error **err)
 {
@@ -16,6 +18,20 @@ static int extend_file(Qcow2 *q, Prealloc mode, Error **err)
         return 0;
     return node_resize(q->node->file, bytes, mode == PREALLOC_METADATA ? PREALLOC_OFF : mode, true,
                        err);
+}
+
+/* Tables that are filled one after another are not needed again. */
+static int write_tables(Qcow2 *q)
+{
+    uint64_t dirty = (uint64_t)q->l2_cache.dirty * q->l2_cache.bytes +
+                     (uint64_t)q->ref_cache.dirty * q->ref_cache.bytes;
+
+    if (dirty < PREALLOC_DIRTY_MAX)
+        return 0;
+    int ret = commit_metadata(q);
+    cache_release(&q->l2_cache);
+    cache_release(&q->ref_cache);
+    return ret;
 }
 
 /* Step by step, so that tables which are written meanwhile lie within what is preallocated. */
@@ -33,6 +49,8 @@ int qcow2_preallocate(Node *node, uint64_t from, uint64_t to, Prealloc mode, Err
             return error_set(err, ret, "cannot preallocate: %s", strerror(-ret));
         off += done;
         ret = extend_file(q, mode, err);
+        if (ret == 0 && (ret = write_tables(q)) < 0)
+            error_set(err, ret, "cannot write the tables: %s", strerror(-ret));
     }
     return ret;
 }

@@ -231,6 +231,25 @@ bool code_cache_invalidate(Tcg *tcg, PhysPage *page, uint64_t gpa, size_t len)
     return any;
 }
 
+/*
+ * Who translates reads the bytes without the lock, and looks at code_generation before and, with
+ * the lock, after: it is counted up on both sides of the store.
+ */
+bool code_cache_store(Tcg *tcg, PhysPage *page, uint64_t gpa, uint64_t value, unsigned size,
+                      bool undo)
+{
+    pthread_mutex_lock(&tcg->lock);
+    atomic_fetch_add(&tcg->code_generation, 1);
+    bool any = code_cache_may_hit(page, gpa, size) &&
+               kill_overlapping(tcg, page->code, gpa, gpa + size - 1);
+    if (!any || !undo) {
+        host_st(page->host + (gpa & PAGE_MASK), value, size);
+        atomic_fetch_add(&tcg->code_generation, 1);
+    }
+    pthread_mutex_unlock(&tcg->lock);
+    return any;
+}
+
 void tcg_invalidate(Tcg *tcg, uint64_t gpa, uint64_t len)
 {
     while (len) {
@@ -248,8 +267,8 @@ void tcg_invalidate(Tcg *tcg, uint64_t gpa, uint64_t len)
 /* -- stores of CPUs that run side by side */
 
 /*
- * A CPU looks for code under a store before it stores. Another CPU might translate the old bytes
- * between the two, so the first one looks again when the store is done.
+ * An instruction that reads, changes and writes gets the memory's address after the code there was
+ * dropped. Another CPU might translate the old bytes before the write, so its CPU looks again.
  */
 void code_cache_note_store(Cpu *cpu, PhysPage *page, uint64_t gpa, size_t len)
 {

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "base/math.h"
 #include "tcg/debug.h"
@@ -176,6 +177,32 @@ typedef struct CpuCore {
 /* The CPU that this thread runs, or NULL. */
 extern _Thread_local Cpu *tcg_running_cpu;
 
+/* Copies of constant size are single moves of the host: a guest's aligned accesses stay atomic. */
+static inline uint64_t host_ld(const void *p, unsigned size)
+{
+    uint64_t v = 0;
+
+    switch (size) {
+    case 1: memcpy(&v, p, 1); break;
+    case 2: memcpy(&v, p, 2); break;
+    case 4: memcpy(&v, p, 4); break;
+    case 8: memcpy(&v, p, 8); break;
+    default: memcpy(&v, p, size); break;
+    }
+    return v;
+}
+
+static inline void host_st(void *p, uint64_t v, unsigned size)
+{
+    switch (size) {
+    case 1: memcpy(p, &v, 1); break;
+    case 2: memcpy(p, &v, 2); break;
+    case 4: memcpy(p, &v, 4); break;
+    case 8: memcpy(p, &v, 8); break;
+    default: memcpy(p, &v, size); break;
+    }
+}
+
 /* -- phys.c */
 PhysPage *phys_page(Tcg *tcg, uint64_t gpa);
 PhysPage *phys_page_if_known(Tcg *tcg, uint64_t gpa); /* NULL: nobody ever asked for it */
@@ -208,6 +235,12 @@ void code_cache_look_again(Cpu *cpu);
 void code_cache_make_room(Cpu *cpu);
 /* True if translated code overlaps [gpa, gpa+len): fast, without the lock, may err to true. */
 bool code_cache_may_hit(PhysPage *page, uint64_t gpa, size_t len);
+/*
+ * Store `size` bytes and forget the blocks under them, at once for all CPUs. True if there were
+ * any; with `undo` nothing is stored then.
+ */
+bool code_cache_store(Tcg *tcg, PhysPage *page, uint64_t gpa, uint64_t value, unsigned size,
+                      bool undo);
 /* Forget blocks of bytes in [gpa, gpa+len), which is inside one page; true if there were any. */
 bool code_cache_invalidate(Tcg *tcg, PhysPage *page, uint64_t gpa, size_t len);
 /* The next three want Tcg.lock held. */

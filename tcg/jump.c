@@ -107,10 +107,8 @@ void jump_remember(Cpu *cpu, Block *block)
 
     cpu->jump_cache[i] = (JumpEntry) { .tag = cpu->pc + cpu->jump_key, .host = block->host };
     cpu->jump_block[i] = block;
-    if (tcg_is_smp(cpu->tcg)) { /* the list is one CPU's */
-        block->n_jump_slots = ARRAY_LEN(block->jump_slots) + 1;
-        return;
-    }
+    if (tcg_is_smp(cpu->tcg))
+        return; /* the list is one CPU's */
     for (unsigned n = 0; n < MIN(block->n_jump_slots, ARRAY_LEN(block->jump_slots)); n++)
         if (block->jump_slots[n] == i)
             return;
@@ -128,7 +126,7 @@ static void forget_entry(Cpu *cpu, unsigned i, const Block *block)
 
 void jump_forget_block(Cpu *cpu, const Block *block)
 {
-    if (block->n_jump_slots <= ARRAY_LEN(block->jump_slots)) {
+    if (!tcg_is_smp(cpu->tcg) && block->n_jump_slots <= ARRAY_LEN(block->jump_slots)) {
         for (unsigned n = 0; n < block->n_jump_slots; n++)
             forget_entry(cpu, block->jump_slots[n], block);
         return;

@@ -66,6 +66,13 @@ static bool crosses(uint64_t va, size_t size)
 
 /* -- self-modifying code */
 
+NORETURN static void run_again_alone(Cpu *cpu)
+{
+    cpu_restore_state(cpu);
+    cpu->core->want_alone = true;
+    cpu_unwind(cpu);
+}
+
 /*
  * A store is about to change translated code. The blocks go; if translated code does the store, its
  * own block may be one of them, so the instruction is undone and run again alone.
@@ -79,38 +86,10 @@ void mmu_code_written(Cpu *cpu, PhysPage *page, uint64_t gpa, size_t len)
         code_cache_note_store(cpu, page, gpa, len);
         return;
     }
-    cpu_restore_state(cpu);
-    cpu->core->want_alone = true;
-    cpu_unwind(cpu);
+    run_again_alone(cpu);
 }
 
 /* -- one access inside a page */
-
-/* Copies of constant size are single moves of the host: a guest's aligned accesses stay atomic. */
-static uint64_t host_ld(const void *p, unsigned size)
-{
-    uint64_t v = 0;
-
-    switch (size) {
-    case 1: memcpy(&v, p, 1); break;
-    case 2: memcpy(&v, p, 2); break;
-    case 4: memcpy(&v, p, 4); break;
-    case 8: memcpy(&v, p, 8); break;
-    default: memcpy(&v, p, size); break;
-    }
-    return v;
-}
-
-static void host_st(void *p, uint64_t v, unsigned size)
-{
-    switch (size) {
-    case 1: memcpy(p, &v, 1); break;
-    case 2: memcpy(p, &v, 2); break;
-    case 4: memcpy(p, &v, 4); break;
-    case 8: memcpy(p, &v, 8); break;
-    default: memcpy(p, &v, size); break;
-    }
-}
 
 /* Host memory that a store to `at` may go to now, after whatever must be told; NULL: a device. */
 static uint8_t *store_ptr(Cpu *cpu, Place at, size_t size)
@@ -133,8 +112,24 @@ static uint64_t ld_place(Cpu *cpu, Place at, unsigned size)
     return phys_io_read(cpu->tcg, at.gpa, size);
 }
 
+/* Beside other CPUs: none of them translates the old bytes once a later store can be seen. */
+static void st_code_page(Cpu *cpu, Place at, uint64_t value, unsigned size)
+{
+    bool undo = cpu->in_code && !cpu->core->running_alone;
+
+    if (at.page->flags & PAGE_LOG_DIRTY)
+        cpu->tcg->bus.dirty(cpu->tcg->bus.opaque, at.gpa, size);
+    if (code_cache_store(cpu->tcg, at.page, at.gpa, value, size, undo) && undo)
+        run_again_alone(cpu);
+}
+
 static void st_place(Cpu *cpu, Place at, uint64_t value, unsigned size)
 {
+    if (at.page->host && at.page->flags & PAGE_WRITABLE && tcg_is_smp(cpu->tcg) &&
+        page_has_code(at.page)) {
+        st_code_page(cpu, at, value, size);
+        return;
+    }
     uint8_t *p = store_ptr(cpu, at, size);
 
     if (likely(p != NULL)) {
@@ -358,7 +353,8 @@ void *cpu_host_ptr(Cpu *cpu, uint64_t va, Access access, unsigned mmu)
     if (!at.page->host || cpu->watching)
         return NULL;
     if (write && ((at.page->flags & (PAGE_WRITABLE | PAGE_LOG_DIRTY)) != PAGE_WRITABLE ||
-                  code_cache_may_hit(at.page, at.gpa, PAGE_SIZE - (at.gpa & PAGE_MASK))))
+                  code_cache_may_hit(at.page, at.gpa, PAGE_SIZE - (at.gpa & PAGE_MASK)) ||
+                  (tcg_is_smp(cpu->tcg) && page_has_code(at.page))))
         return NULL;
     return at.page->host + (at.gpa & PAGE_MASK);
 }

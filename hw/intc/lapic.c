@@ -57,6 +57,7 @@ typedef struct Lapic {
     uint32_t lvt[LVT_COUNT];
     uint32_t initial_count, divide;
     int64_t timer_start; /* when the initial count was written */
+    bool expired;        /* one shot: the interrupt for it was made */
     uint64_t tsc_deadline;
 } Lapic;
 
@@ -370,9 +371,12 @@ static void arm_count(Lapic *a)
     uint64_t period = (uint64_t)a->initial_count << divider_log2(a);
     int64_t now = clock_now(a->bus->clock);
     uint64_t elapsed = MAX(now - a->timer_start, 0);
+    bool one_shot = timer_mode(a) == TIMER_ONE_SHOT;
 
-    if (!period || (timer_mode(a) == TIMER_ONE_SHOT && elapsed >= period))
+    if (!period || (one_shot && a->expired))
         timer_del(&a->timer);
+    else if (one_shot) /* also if that has passed already: a guest waits for it */
+        timer_mod(&a->timer, a->timer_start + (int64_t)period);
     else
         timer_mod(&a->timer, a->timer_start + (int64_t)((elapsed / period + 1) * period));
 }
@@ -397,6 +401,7 @@ static void timer_fired(void *opaque)
         }
         a->tsc_deadline = 0;
     }
+    a->expired = timer_mode(a) == TIMER_ONE_SHOT;
     local_interrupt(a, LVT_TIMER);
     arm_timer(a);
 }
@@ -448,6 +453,14 @@ static uint32_t read_register(Lapic *a, unsigned reg)
     }
 }
 
+static int64_t period_start(const Lapic *a)
+{
+    int64_t period = (int64_t)a->initial_count << divider_log2(a);
+    int64_t elapsed = MAX(clock_now(a->bus->clock) - a->timer_start, 0);
+
+    return period ? a->timer_start + elapsed / period * period : a->timer_start;
+}
+
 static void write_lvt(Lapic *a, unsigned entry, uint32_t value)
 {
     static const uint32_t writable[LVT_COUNT] = { 0x700ff, 0x107ff, 0x107ff,
@@ -459,6 +472,8 @@ static void write_lvt(Lapic *a, unsigned entry, uint32_t value)
         value |= LVT_MASKED;
     a->lvt[entry] = value;
     if (entry == LVT_TIMER && timer_mode(a) != old_mode) {
+        if (old_mode == TIMER_PERIODIC) /* the rest of this period is what is left to count */
+            a->timer_start = period_start(a);
         if (old_mode == TIMER_TSC_DEADLINE || timer_mode(a) == TIMER_TSC_DEADLINE) {
             a->tsc_deadline = 0; /* changing to or from deadline mode disarms */
             a->initial_count = 0;
@@ -502,6 +517,7 @@ static void write_register(Lapic *a, unsigned reg, uint32_t value)
             break;
         a->initial_count = value;
         a->timer_start = clock_now(a->bus->clock);
+        a->expired = false;
         arm_timer(a);
         break;
     case REG_DIVIDE:
@@ -597,6 +613,7 @@ void lapic_cpu_init(LapicBus *bus, unsigned cpu)
         a->lvt[LVT_LINT0] = LAPIC_EXTINT << LVT_DELIVERY_SHIFT;
     a->initial_count = a->divide = 0;
     a->timer_start = 0;
+    a->expired = false;
     a->tsc_deadline = 0;
     update_intr(a);
 }
@@ -643,6 +660,7 @@ static const SavedField lapic_fields[] = {
     SAVED(Lapic, initial_count),
     SAVED(Lapic, divide),
     SAVED(Lapic, timer_start),
+    SAVED(Lapic, expired),
     SAVED(Lapic, tsc_deadline),
     SAVED_END,
 };

@@ -172,6 +172,33 @@ static void lapic_timer(void **state)
     fixture_free(f);
 }
 
+static int64_t hurried_time(void *opaque)
+{
+    return *(int64_t *)opaque += 700; /* a thread that is kept from running now and then */
+}
+
+/* The shortest count is over before anybody can look; its interrupt must come all the same. */
+static void lapic_short_count(void **state)
+{
+    Fixture *f = setup();
+
+    (void)state;
+    lapic_enable(f);
+    memmap_write(f->mem, LAPIC + 0x3e0, 0x0b, 4);
+    memmap_write(f->mem, LAPIC + 0x320, 0x50, 4);
+    f->clocks.virt.source = hurried_time;
+    for (int i = 0; i < 3; i++) {
+        memmap_write(f->mem, LAPIC + 0x380, 15, 4);
+        clock_run(&f->clocks.virt);
+        assert_int_equal(pc_intr_ack(f->pc, 0), 0x50);
+        memmap_write(f->mem, LAPIC + 0xb0, 0, 4);
+        memmap_write(f->mem, LAPIC + 0x3e0, 0x0b, 4); /* does not start it again */
+        clock_run(&f->clocks.virt);
+        assert_false(f->intr);
+    }
+    fixture_free(f);
+}
+
 static void ioapic_route(Fixture *f, unsigned pin, uint32_t low)
 {
     memmap_write(f->mem, IOAPIC, 0x10 + 2 * pin, 4);
@@ -245,8 +272,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pic_priorities),        cmocka_unit_test(pic_masks_levels_and_spurious),
         cmocka_unit_test(pic_rotation_and_poll), cmocka_unit_test(lapic_priorities),
-        cmocka_unit_test(lapic_timer),           cmocka_unit_test(ioapic_edge_and_level),
-        cmocka_unit_test(logical_destinations),
+        cmocka_unit_test(lapic_timer),           cmocka_unit_test(lapic_short_count),
+        cmocka_unit_test(ioapic_edge_and_level), cmocka_unit_test(logical_destinations),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -168,7 +168,8 @@ typedef struct {
     bool has_bmi2;
     uint32_t vop_features; /* HOST_* */
     Site *sites;
-    size_t n_sites, max_sites;
+    _Atomic size_t n_sites;
+    size_t max_sites;
     struct Link *links;
     size_t n_links, max_links;
     Jit *jit;

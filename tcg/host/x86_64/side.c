@@ -28,11 +28,13 @@ void side_add(Jit *j, uint8_t *return_address)
 {
     X64 *x = j->x;
 
-    if (x->n_sites == x->max_sites) {
+    size_t n = atomic_load_explicit(&x->n_sites, memory_order_relaxed);
+
+    if (n == x->max_sites) {
         j->overflow = true;
         return;
     }
-    x->sites[x->n_sites++] = (Site) {
+    x->sites[n] = (Site) {
         .host = return_address - x->rw,
         .pc = j->pc,
         .pc_size = j->pc_size,
@@ -42,11 +44,12 @@ void side_add(Jit *j, uint8_t *return_address)
         .a = site_loc(j->f.a),
         .b = site_loc(j->f.b),
     };
+    atomic_store_explicit(&x->n_sites, n + 1, memory_order_release); /* other CPUs search */
 }
 
 static const Site *find_site(const X64 *x, uint32_t host)
 {
-    size_t low = 0, high = x->n_sites;
+    size_t count = atomic_load_explicit(&x->n_sites, memory_order_acquire), low = 0, high = count;
 
     while (low < high) {
         size_t mid = low + (high - low) / 2;
@@ -56,7 +59,7 @@ static const Site *find_site(const X64 *x, uint32_t host)
         else
             high = mid;
     }
-    return low < x->n_sites && x->sites[low].host == host ? &x->sites[low] : NULL;
+    return low < count && x->sites[low].host == host ? &x->sites[low] : NULL;
 }
 
 /* -- flags of a recipe */

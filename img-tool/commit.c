@@ -107,6 +107,7 @@ static int copy_down(Node *top, Node *base, const Common *common, uint64_t rate)
         .dst = base,
         .base = base,
         .len = node_size(top),
+        .out_of_order = true, /* most of the base has its place already */
         .rate = rate,
         .progress = &progress,
     };

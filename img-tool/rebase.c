@@ -13,6 +13,8 @@
 
 #include "block/copy.h"
 
+enum { REQUEST = 512 << 10 }; /* two buffers of it a piece stay in the processor's cache */
+
 typedef struct Rebase {
     Common common;
     const Command *cmd;
@@ -28,6 +30,7 @@ static int copy_differences(const Rebase *r, Node *top, Node *new_base)
         .dst = top,
         .len = node_size(top),
         .differences = true,
+        .request_size = REQUEST,
         .other = new_base,
         .compressed = r->compressed,
         .progress = &progress,

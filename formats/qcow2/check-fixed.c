@@ -152,6 +152,37 @@ static void check_snapshots(Check *c)
     }
 }
 
+/* ---- the active L1 table -------------------------------------------------------------------- */
+
+static bool meets(const Qcow2 *q, uint64_t off, uint64_t bytes)
+{
+    uint64_t l1_bytes = align_up(8 * (uint64_t)q->l1_size, q->cluster);
+
+    return bytes && off < q->l1_offset + l1_bytes && q->l1_offset < off + bytes;
+}
+
+/* A refcount block that counts itself once; a damaged entry that names the L1 table is none. */
+static bool is_refblock(Qcow2 *q, uint64_t index, uint64_t off)
+{
+    uint64_t cluster = off >> q->cluster_bits, count;
+
+    return cluster / refblock_entries(q) == index && refcount_get(q, cluster, &count) == 0 &&
+           count == 1;
+}
+
+bool check_l1_doubtful(const Check *c)
+{
+    Qcow2 *q = c->q;
+    bool met = meets(q, q->reftable_offset, (uint64_t)q->reftable_clusters << q->cluster_bits) ||
+               meets(q, q->snapshots_offset, q->snapshots_bytes);
+
+    for (uint32_t i = 0; i < q->reftable_size && !met; i++)
+        if (q->reftable[i] && is_metadata_aligned(q, q->reftable[i]) &&
+            check_in_file(c, q->reftable[i], q->cluster))
+            met = meets(q, q->reftable[i], q->cluster) && is_refblock(q, i, q->reftable[i]);
+    return met;
+}
+
 /* ---- the header ---------------------------------------------------------------------------- */
 
 void check_fixed_tables(Check *c)

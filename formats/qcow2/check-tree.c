@@ -14,6 +14,9 @@
 
 #include "formats/qcow2/entry.h"
 
+/* So many bad entries, and more than good ones, are no damage of a table, but no table. */
+enum { STRANGE_ENTRIES = 5 };
+
 /* ---- judging ------------------------------------------------------------------------------- */
 
 /* Would one more reference be too many for the width of the counts? */
@@ -69,7 +72,7 @@ static const char *external_fault(const Check *c, L2Entry e, uint64_t guest, L2E
 /* An entry's own fields; where it points to is judged by place_fault(). */
 static const char *word_fault(const Check *c, L2Entry e, L2Entry *good)
 {
-    uint64_t reserved = c->q->units > 1 ? L2_RESERVED | L2_ZERO : L2_RESERVED;
+    uint64_t reserved = L2_RESERVED | (c->q->units > 1 || c->q->version < 3 ? L2_ZERO : 0);
 
     if (entry_packed(e)) {
         *good = (L2Entry) { e.word & ~ENTRY_COPIED, 0 };
@@ -301,10 +304,32 @@ static int count_tree(Check *c, Tree *t)
     return ret;
 }
 
-int check_trees(Check *c)
+/* A header that names a wrong place: to drop all that is no entry there would lose the disk. */
+static int refuse_strange_l1(Check *c, Error **err)
 {
-    int ret = each_tree(c, claim_tables);
+    const Qcow2 *q = c->q;
+    uint32_t good = 0, bad = 0;
+    uint64_t value;
 
+    for (uint32_t i = 0; i < q->l1_size; i++)
+        if (q->l1[i])
+            *(l1_fault(c, i, q->l1[i], &value) ? &bad : &good) += 1;
+    if (bad <= good || (bad < STRANGE_ENTRIES && !c->l1_doubtful))
+        return 0;
+    c->r->check_errors++;
+    return error_set(err, -EINVAL,
+                     "qcow2 header: l1_table_offset at offset 40 is %" PRIu64
+                     ", but there is no L1 table (%" PRIu32 " of %" PRIu32
+                     " entries cannot be right): this cannot be repaired",
+                     q->l1_offset, bad, bad + good);
+}
+
+int check_trees(Check *c, Error **err)
+{
+    int ret = refuse_strange_l1(c, err);
+
+    if (ret == 0)
+        ret = each_tree(c, claim_tables);
     return ret == 0 ? each_tree(c, count_tree) : ret;
 }
 

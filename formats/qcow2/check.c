@@ -97,13 +97,15 @@ static void count_refblocks(Check *c)
     }
 }
 
-static int count_all(Check *c)
+static int count_all(Check *c, Error **err)
 {
+    c->l1_doubtful = check_l1_doubtful(c);
     check_fixed_tables(c);
-    int ret = check_trees(c);
+    int ret = check_trees(c, err);
     if (ret == 0)
         ret = check_dirty_bitmaps(c);
-    count_refblocks(c);
+    if (ret == 0)
+        count_refblocks(c);
     return ret;
 }
 
@@ -295,7 +297,7 @@ int qcow2_check(Node *node, unsigned fix, CheckReport *report, void *opaque, Che
         ret = prepare(&c, err);
     if (ret == 0) {
         *result = (CheckResult) { .total_clusters = div_round_up(node->size, q->cluster) };
-        ret = count_all(&c);
+        ret = count_all(&c, err);
         /* what could not be read, or is named by something damaged, may be in use */
         if (result->check_errors || result->corruptions > result->corruptions_fixed)
             c.fix &= ~CHECK_FIX_LEAKS;

@@ -26,6 +26,7 @@ typedef struct {
     uint64_t directory_bytes;
     uint32_t directory_count;
     bool bitmaps_marked; /* some are in use on disk that are not in memory */
+    bool l1_doubtful;    /* the header names other tables at the place of the L1 table */
     uint64_t next_data;  /* where the next guest cluster would not be a fragment */
 } Check;
 
@@ -42,13 +43,15 @@ void check_keep_clear(Check *c);
 
 /* check-fixed.c: what the header and the snapshot table name */
 void check_fixed_tables(Check *c);
+/* Is there, as the header says, something else where the L1 table should be? */
+bool check_l1_doubtful(const Check *c);
 /* check-bitmap.c */
 int check_dirty_bitmaps(Check *c);
 /* What is left of the directory goes to new space; the header changes over to it. */
 int check_write_directory(Check *c);
 
 /* check-tree.c: count what all L1 tables refer to, repairing entries on the way */
-int check_trees(Check *c);
+int check_trees(Check *c, Error **err);
 /* The "copied" flags of the active tree against the image's counts */
 int check_copied(Check *c);
 

@@ -124,9 +124,14 @@ static int read_tables(Qcow2 *q, const uint8_t *h, Error **err)
         return bad(err, "l1_size", 36, q->l1_size, "more than 4194304");
     if (q->l1_size < max_l1_entries(q, q->node->size))
         return bad(err, "l1_size", 36, q->l1_size, "too small for the size of the disk");
+    if (q->l1_size && q->l1_offset == 0)
+        return bad(err, "l1_table_offset", 40, 0, "where the header is");
     int ret = check_table(q, "l1_table_offset", 40, q->l1_offset, 8 * (uint64_t)q->l1_size, err);
     if (ret < 0)
         return ret;
+    if (!in_file(q, q->l1_offset, 8 * (uint64_t)q->l1_size)) /* the check cannot do without, too */
+        return bad(err, "l1_table_offset", 40, q->l1_offset,
+                   "but the file ends before the table does");
     if (q->reftable_clusters > (uint32_t)QCOW2_MAX_REFTABLE_BYTES >> q->cluster_bits)
         return bad(err, "refcount_table_clusters", 56, q->reftable_clusters, "more than 8 MiB");
     if (q->reftable_clusters == 0 && !(q->node->flags & OPEN_CHECK))
@@ -164,6 +169,31 @@ static int set_entries(Qcow2 *q, Error **err)
     return 0;
 }
 
+/* Does a list of extensions that ends as it must begin at `at`? */
+static bool extensions_fit(const uint8_t *cluster, uint64_t at, uint64_t end)
+{
+    while (at + 8 <= end && get_be32(cluster + at) != EXT_END)
+        at += 8 + align_up(get_be32(cluster + at + 4), 8);
+    return at <= end;
+}
+
+/* Only two lengths were ever written; which of them it was shows what follows. */
+static void mend_length(Qcow2 *q, const uint8_t *cluster)
+{
+    static const uint8_t padding[QCOW2_OWN_HEADER - QCOW2_V3_HEADER - 1];
+    uint64_t name = get_be64(cluster + 8);
+    uint64_t end = name >= QCOW2_V3_HEADER && name < q->cluster ? name : q->cluster;
+    uint8_t type = q->incompatible & INCOMPAT_COMPRESSION ? COMPRESSION_ZSTD : COMPRESSION_ZLIB;
+    bool own = cluster[QCOW2_V3_HEADER] == type &&
+               memcmp(cluster + QCOW2_V3_HEADER + 1, padding, sizeof(padding)) == 0 &&
+               extensions_fit(cluster, QCOW2_OWN_HEADER, end);
+    bool first = !own && extensions_fit(cluster, QCOW2_V3_HEADER, end);
+
+    if ((own || first) &&
+        mend(q, "header_length", 100, q->header_length, "it follows from the fields behind it"))
+        q->header_length = own ? QCOW2_OWN_HEADER : QCOW2_V3_HEADER;
+}
+
 static int read_v3(Qcow2 *q, const uint8_t *h, Error **err)
 {
     q->refcount_order = 4;
@@ -175,6 +205,8 @@ static int read_v3(Qcow2 *q, const uint8_t *h, Error **err)
     q->autoclear = get_be64(h + 88);
     q->refcount_order = get_be32(h + 96);
     q->header_length = get_be32(h + 100);
+    if (q->header_length < QCOW2_V3_HEADER || q->header_length > q->cluster)
+        mend_length(q, h);
     if (q->header_length < QCOW2_V3_HEADER || q->header_length > q->cluster)
         return bad(err, "header_length", 100, q->header_length, "not in 104..cluster size");
     if (q->header_length > QCOW2_V3_HEADER)
@@ -285,19 +317,30 @@ static int read_extensions(Qcow2 *q, const uint8_t *cluster, uint32_t end, Error
     return 0;
 }
 
-static int read_backing_name(Qcow2 *q, const uint8_t *cluster, Error **err)
+/* Extensions end where the name begins: *end is made that. */
+static int read_backing_name(Qcow2 *q, const uint8_t *cluster, uint32_t *end, Error **err)
 {
+    static const char lost[] = "the backing file's name is dropped, what lies there reads as zeros";
     uint64_t off = get_be64(cluster + 8);
     uint32_t len = get_be32(cluster + 16);
 
     if (off == 0)
         return 0;
+    bool outside = off < q->header_length || off > q->cluster || len > q->cluster - off;
+    if (len > QCOW2_MAX_BACKING_NAME && mend(q, "backing_file_size", 16, len, lost))
+        return 0;
+    if (outside && mend(q, "backing_file_offset", 8, off, lost))
+        return 0;
+    if (!outside && memchr(cluster + off, 0, len) &&
+        mend(q, "backing_file", (unsigned)off, 0, lost))
+        return 0;
     if (len > QCOW2_MAX_BACKING_NAME)
         return bad(err, "backing_file_size", 16, len, "more than 1023");
-    if (off < q->header_length || off > q->cluster || len > q->cluster - off)
+    if (outside)
         return bad(err, "backing_file_offset", 8, off, "outside the first cluster");
     if (memchr(cluster + off, 0, len))
         return bad(err, "backing_file", (unsigned)off, 0, "a NUL byte inside the name");
+    *end = (uint32_t)off;
     q->node->backing_file = len ? strndup((const char *)cluster + off, len) : NULL;
     return 0;
 }
@@ -312,7 +355,7 @@ int header_read(Node *node, Error **err)
         return error_set(err, ret, "cannot read the qcow2 header: %s", strerror(-ret));
     if (get_be32(h) != QCOW2_MAGIC)
         return bad(err, "magic", 0, get_be32(h), "this is not a qcow2 image");
-    if ((ret = read_geometry(q, h, err)) < 0 || (ret = read_v3(q, h, err)) < 0)
+    if ((ret = read_geometry(q, h, err)) < 0)
         return ret;
     AUTO_FREE uint8_t *cluster = malloc(q->cluster);
     if (!cluster)
@@ -320,16 +363,17 @@ int header_read(Node *node, Error **err)
     ret = node_pread(node->file, cluster, q->cluster, 0);
     if (ret < 0)
         return error_set(err, ret, "cannot read the qcow2 header: %s", strerror(-ret));
-    uint64_t end = get_be64(h + 8) ? MIN(get_be64(h + 8), (uint64_t)q->cluster) : q->cluster;
+    if ((ret = read_v3(q, cluster, err)) < 0)
+        return ret;
     if (q->header_length > QCOW2_OWN_HEADER) {
         q->header_tail_len = q->header_length - QCOW2_OWN_HEADER;
         q->header_tail = malloc(q->header_tail_len);
         if (q->header_tail)
             memcpy(q->header_tail, cluster + QCOW2_OWN_HEADER, q->header_tail_len);
     }
-    if ((ret = read_backing_name(q, cluster, err)) < 0 ||
-        (ret = read_extensions(q, cluster, (uint32_t)end, err)) < 0 ||
-        (ret = check_features(q, err)) < 0)
+    uint32_t end = q->cluster;
+    if ((ret = read_backing_name(q, cluster, &end, err)) < 0 ||
+        (ret = read_extensions(q, cluster, end, err)) < 0 || (ret = check_features(q, err)) < 0)
         return ret;
     return read_tables(q, h, err);
 }

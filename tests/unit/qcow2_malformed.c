@@ -288,6 +288,12 @@ static void repaired(void **state)
         { "snapshots that are not there", 60, 4, 3, NULL },
         { "too many snapshots", 60, 4, 0xffffffff, NULL },
         { "compression bit without type", 72, 8, 8, NULL },
+        { "header_length small", 100, 4, 96, NULL },
+        { "header_length huge", 100, 4, 1 << 30, NULL },
+        { "header_length 0", 100, 4, 0, NULL },
+        { "backing name far outside", 8, 8, UINT64_C(1) << 60, NULL },
+        { "backing name in the header", 8, 8, 40, NULL },
+        { "backing name with a NUL", 12, 8, UINT64_C(0x20000000010), NULL },
     };
     CheckResult result;
     Node *node;
@@ -315,6 +321,48 @@ static void repaired(void **state)
             fail_msg("%s: not repaired: %d, %d", damage[i].what, (int)result.corruptions,
                      (int)result.leaks);
         node_unref(node);
+    }
+}
+
+/* What cannot be put right is refused by the repair, too, which then changes nothing. */
+static void refused_by_the_repair(void **state)
+{
+    static const Row damage[] = {
+        { "header_length, and extensions that do not fit", 100, 4, 5,
+          "header_length at offset 100" },
+        { "l1 offset unaligned", 40, 8, L1 + 8, "l1_table_offset at offset 40" },
+        { "l1 offset 0", 40, 8, 0, "l1_table_offset at offset 40" },
+        { "l1 offset beyond the file", 40, 8, UINT64_C(1) << 40, "l1_table_offset at offset 40" },
+        { "l1 offset at the refcount table", 40, 8, REFTABLE, "l1_table_offset at offset 40" },
+        { "l1 offset at a refcount block", 40, 8, REFBLOCK, "l1_table_offset at offset 40" },
+    };
+    static uint8_t before[16 * CLUSTER], after[sizeof(before)];
+    CheckResult result;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(damage); i++) {
+        AUTO_ERROR Error *err = NULL;
+        AUTO_NODE Node *node = NULL;
+
+        make_image();
+        patch(&damage[i]);
+        if (i == 0)
+            patch(&(Row) { "extension length", 116, 4, UINT32_MAX, NULL });
+        if (i == 0)
+            patch(&(Row) { "compression type", 104, 4, UINT32_MAX, NULL });
+        FILE *f = fopen(path, "r");
+        size_t len = fread(before, 1, sizeof(before), f);
+        fclose(f);
+        int ret = node_open(path, "qcow2", NULL, OPEN_RDWR | OPEN_CHECK, &node, &err);
+        if (ret == 0)
+            ret = node_check(node, CHECK_FIX_LEAKS | CHECK_FIX_ERRORS, NULL, NULL, &result, &err);
+        if (ret == 0 || !strstr(error_message(err, ret), damage[i].says))
+            fail_msg("%s: '%s'", damage[i].what, ret ? error_message(err, ret) : "repaired");
+        node_unref(take(&node));
+        f = fopen(path, "r");
+        assert_int_equal(fread(after, 1, sizeof(after), f), len);
+        fclose(f);
+        assert_memory_equal(before, after, len);
     }
 }
 
@@ -376,9 +424,13 @@ static void locks_exclude_a_second_writer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_or_harmless), cmocka_unit_test(repaired),
-        cmocka_unit_test(shapes_are_repaired), cmocka_unit_test(cut_short),
-        cmocka_unit_test(chains_are_checked),  cmocka_unit_test(locks_exclude_a_second_writer),
+        cmocka_unit_test(refused_by_the_repair),
+        cmocka_unit_test(refused_or_harmless),
+        cmocka_unit_test(repaired),
+        cmocka_unit_test(shapes_are_repaired),
+        cmocka_unit_test(cut_short),
+        cmocka_unit_test(chains_are_checked),
+        cmocka_unit_test(locks_exclude_a_second_writer),
     };
     char command[128];
 

@@ -46,6 +46,12 @@ typedef struct Comparison {
     bool truncated; /* there were more ranges than we keep */
 } Comparison;
 
+/* As other tools see them: in whole sectors. What is behind an odd end is compared all the same. */
+static bool sizes_differ(const Comparison *c)
+{
+    return align_up(c->a.size, SECTOR) != align_up(c->b.size, SECTOR);
+}
+
 /* What `side` has at `off`, for at most *len bytes; beyond its end it reads as zeros. */
 static int look(Side *side, uint64_t off, uint64_t *len)
 {
@@ -265,7 +271,7 @@ static void compare_all(Comparison *c)
 /* The warning comes when the part that both have turned out to be the same. */
 static void print_verdict(const Comparison *c)
 {
-    if (c->a.size != c->b.size && (c->code == EXIT_SAME || c->at >= MIN(c->a.size, c->b.size)))
+    if (sizes_differ(c) && (c->code == EXIT_SAME || c->at >= MIN(c->a.size, c->b.size)))
         puts("Warning: Image size mismatch!");
     if (c->code == EXIT_SAME)
         puts("Images are identical.");
@@ -357,7 +363,7 @@ static int compare(Node *first, Node *second, const Common *common, bool strict)
         .lock = PTHREAD_MUTEX_INITIALIZER,
     };
 
-    if (c.a.size != c.b.size && strict && !c.all) {
+    if (sizes_differ(&c) && strict && !c.all) {
         if (!common->quiet)
             puts("Strict mode: Image size mismatch!");
         return EXIT_DIFFERENT;
@@ -367,7 +373,7 @@ static int compare(Node *first, Node *second, const Common *common, bool strict)
     progress_show(&progress, common->progress && !common->quiet);
     compare_all(&c);
     merge_ranges(&c);
-    if (c.all && strict && c.a.size != c.b.size && c.code == EXIT_SAME)
+    if (c.all && strict && sizes_differ(&c) && c.code == EXIT_SAME)
         c.code = EXIT_DIFFERENT;
     if (c.code > EXIT_DIFFERENT)
         progress.cancel = true;

@@ -170,7 +170,7 @@ install-compat: install            ## also under the names qemu-img, qemu-io and
 	cd $(DESTDIR)$(PREFIX)/share && ln -sf img-tool bash-completion/completions/qemu-img && \
 	    ln -sf img-tool.fish fish/vendor_completions.d/qemu-img.fish
 
-lint:                              ## layout, headers, order of folders, cppcheck
+lint: all                          ## layout, headers, order of folders, names, cppcheck
 	tests/lint
 
 clean:                             ## remove everything built

@@ -41,7 +41,7 @@ void drive_config_free(DriveConfig *d);
 
 #define EMULATOR_VERSION "0.1"
 
-void help_print(FILE *out);
-void help_print_man(FILE *out);
+void emulator_help_print(FILE *out);
+void emulator_help_man(FILE *out);
 
 #endif

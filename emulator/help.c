@@ -28,7 +28,7 @@ static void print_option(FILE *out, const CmdOption *o)
     help_option(out, option, o->help);
 }
 
-void help_print(FILE *out)
+void emulator_help_print(FILE *out)
 {
     fprintf(out, "usage: %s\n", synopsis);
     help_wrap(out, summary, 0);
@@ -57,7 +57,7 @@ static void print_man_option(FILE *out, const CmdOption *o)
     fputs(".\n", out);
 }
 
-void help_print_man(FILE *out)
+void emulator_help_man(FILE *out)
 {
     fprintf(out, ".TH EMULATOR 1 \"\" \"Onionskin %s\" \"User Commands\"\n", EMULATOR_VERSION);
     fputs(".SH NAME\nemulator \\- run a PC from copy\\-on\\-write disk images\n.SH SYNOPSIS\n.B ",

@@ -54,9 +54,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "emulator: %s\n", error_message(err, ret));
         status = 1;
     } else if (action == CMDLINE_HELP) {
-        help_print(stdout);
+        emulator_help_print(stdout);
     } else if (action == CMDLINE_MAN) {
-        help_print_man(stdout);
+        emulator_help_man(stdout);
     } else if (action == CMDLINE_VERSION) {
         printf("Onionskin emulator %s\n", EMULATOR_VERSION);
     } else if (action == CMDLINE_LIST) {

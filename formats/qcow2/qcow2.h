@@ -227,7 +227,7 @@ static inline bool is_metadata_aligned(const Qcow2 *q, uint64_t off)
     return (off & (q->cluster - 1)) == 0;
 }
 
-/* header.c (open, change) */
+/* header.c, header-write.c (open, change) */
 int header_read(Node *node, Error **err);
 int header_write(Qcow2 *q);  /* the whole header cluster, with extensions and names */
 int header_update(Qcow2 *q); /* only the fixed fields: small enough to be written at once */
@@ -235,9 +235,9 @@ int header_update(Qcow2 *q); /* only the fixed fields: small enough to be writte
 int header_switch(Qcow2 *q);
 /* The same for the whole header, with extensions. */
 int header_rewrite(Qcow2 *q);
-/* Add or replace an extension in memory; len 0: there is none any more. */
 /* What was put right is on disk now. */
 void header_mended(Qcow2 *q);
+/* Add or replace an extension in memory; len 0: there is none any more. */
 int header_set_extension(Qcow2 *q, uint32_t type, const uint8_t *data, uint32_t len);
 void header_free(Qcow2 *q);
 /* The sizes that follow from the cluster size and the kind of L2 entries */
@@ -280,7 +280,7 @@ int commit_counts(Qcow2 *q);
 int barrier(Qcow2 *q);
 void l1_set(Qcow2 *q, uint32_t index, uint64_t entry);
 
-/* refcount.c (change) */
+/* refcount.c, refcount-free.c (change) */
 int refcount_open(Qcow2 *q, Error **err);
 /* The block of counts with this index; *block is NULL if there is none. */
 int refcount_block(Qcow2 *q, uint64_t index, uint8_t **block);
@@ -359,12 +359,20 @@ int l1_alloc(Qcow2 *q, uint32_t size, uint64_t *off);
 /* A new, longer place for the active table; commits, and switches the header over. */
 int l1_move(Qcow2 *q, uint32_t size);
 
-/* snapshot.c */
+/* snapshot-table.c */
 int snapshots_open(Qcow2 *q, Error **err);
 void snapshots_free(Qcow2 *q);
 /* (change) For the check: without number `i`; write the table as it is in memory */
 void snapshots_forget(Qcow2 *q, uint32_t i);
 int snapshots_rewrite(Qcow2 *q);
+/*
+ * (change) The list as it is in memory becomes the image's; the old table is freed. If it fails and
+ * the image is not broken, the caller takes its change of the list back.
+ */
+int snapshots_replace(Qcow2 *q);
+void snapshot_clear(Snapshot *s);
+
+/* snapshot.c */
 int snapshot_list(Node *node, SnapshotInfo **list, size_t *count, Error **err);
 int snapshot_create(Node *node, const SnapshotInfo *info, Error **err);
 int snapshot_apply(Node *node, const char *id_or_name, Error **err);

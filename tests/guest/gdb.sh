@@ -100,13 +100,13 @@ report "a watched variable: each change, old and new"
 said '^Value = '
 report "and a read of it"
 
-{ printf '%s\n' 'set pagination off' 'set confirm off' "target remote $dir/gdb.sock" 'continue' 'p 6*7' 'detach'; } >"$dir/commands"
+{ printf '%s\n' 'set pagination off' 'set confirm off' "target remote $dir/gdb.sock" "shell touch $dir/waiting" 'continue' 'p 6*7' 'detach'; } \
+    >"$dir/commands"
 gdb -q -nx -batch -x "$dir/commands" >"$dir/gdb.out" 2>&1 &
 gdb=$!
-for ((i = 0; i < 10; i++)); do # until gdb has come as far as to wait
-    sleep 1
-    kill -INT $gdb 2>/dev/null || break
-done
+for ((i = 0; i < 600; i++)); do [ -e "$dir/waiting" ] && break; sleep 0.1; done
+sleep 2
+kill -INT $gdb
 wait $gdb
 said 'SIGINT' && said '= 42'
 report "Ctrl-C stops the machine"

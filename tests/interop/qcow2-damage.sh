@@ -3,7 +3,7 @@
 # clusters that a damaged entry maps may read differently. DAMAGE_SEED chooses other bytes.
 . "$(dirname "$0")/../tap.sh"
 command -v qemu-img >/dev/null || skip_all "qemu-img is not installed"
-rounds=${ROUNDS:-12} cluster=4096 disk=$((3 * 1024 * 1024)) seed=${DAMAGE_SEED:-1}
+rounds=${ROUNDS:-12} cluster=4096 disk=$((3 * 1024 * 1024)) seed=${DAMAGE_SEED:-2}
 RANDOM=$seed
 echo "# seed $seed"
 

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "base/endian.h"
 #include "base/math.h"
 #include "base/size.h"
@@ -32,8 +33,7 @@ void cache_key(const char *text, char key[CACHE_KEY + 1])
     unsigned len = 0;
 
     EVP_Digest(text, strlen(text), hash, &len, EVP_sha256(), NULL);
-    for (size_t i = 0; i < CACHE_KEY / 2; i++)
-        snprintf(key + 2 * i, 3, "%02x", hash[i]);
+    hex_encode(key, hash, CACHE_KEY / 2);
 }
 
 void cache_path(const char *key, char path[CACHE_PATH])

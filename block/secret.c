@@ -5,14 +5,13 @@
  * secret ID (32 bytes) by AES-256-CBC, PKCS#7 padded, and iv=BASE64 is its initialisation vector.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/fd.h"
 #include "block/object.h"
 
 enum { SECRET_MAX = 1 << 20, KEY_BYTES = 32, IV_BYTES = 16 };
@@ -39,27 +38,9 @@ static void secret_set(Secret *s, char *data, size_t len)
 
 static int read_file(const char *path, Secret *s, Error **err)
 {
-    char *data = malloc(SECRET_MAX + 1);
-    size_t len = 0;
-    ssize_t n = 0;
-    int fd = data ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    int ret = file_read_whole(path, SECRET_MAX, &s->data, &s->len);
 
-    if (fd < 0) {
-        int ret = data ? -errno : -ENOMEM;
-
-        free(data);
-        return error_set(err, ret, "secret file '%s': %s", path, strerror(-ret));
-    }
-    while (len <= SECRET_MAX && (n = read(fd, data + len, SECRET_MAX + 1 - len)) > 0)
-        len += (size_t)n;
-    int ret = n < 0 ? -errno : len > SECRET_MAX ? -EFBIG : 0;
-    close(fd);
-    if (ret < 0) {
-        secret_free(data, len);
-        return error_set(err, ret, "secret file '%s': %s", path, strerror(-ret));
-    }
-    secret_set(s, data, len);
-    return 0;
+    return ret < 0 ? error_set(err, ret, "secret file '%s': %s", path, strerror(-ret)) : 0;
 }
 
 /* Strict: white space around is allowed, anything else is not. */

@@ -2,9 +2,9 @@
  * cmdline.c - see cmdline.h. The options have QEMU's names and meanings; where a value is not
  * understood, one line says which.
  */
+#include "base/hex.h"
 #include "emulator/cmdline.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -246,13 +246,6 @@ static int parse_rtc(Config *c, const char *value, Error **err)
         c->rtc_date = timegm(&tm);
     }
     return 0;
-}
-
-static int hex_digit(char ch)
-{
-    const char *digits = "0123456789abcdef", *p = isxdigit(ch) ? strchr(digits, tolower(ch)) : NULL;
-
-    return p ? p - digits : -1;
 }
 
 static int parse_uuid(Config *c, const char *value, Error **err)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "emulator/machine.h"
 
 static const char *const folders[] = {
@@ -17,22 +18,6 @@ static const char *const folders[] = {
 };
 
 static const off_t max_file = (off_t)4 << 30;
-
-static int read_all(int fd, uint8_t *data, size_t size)
-{
-    size_t done = 0;
-
-    while (done < size) {
-        ssize_t n = read(fd, data + done, size - done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        done += n;
-    }
-    return 0;
-}
 
 int file_load(const char *path, PcBytes *out, Error **err)
 {
@@ -48,7 +33,7 @@ int file_load(const char *path, PcBytes *out, Error **err)
     if (ret == 0 && !data)
         ret = error_set(err, -ENOMEM, "no memory for '%s'", path);
     if (ret == 0) {
-        ret = read_all(fd, data, st.st_size);
+        ret = fd_pread_all(fd, data, st.st_size, 0);
         if (ret < 0)
             error_set(err, ret, "cannot read '%s': %s", path, strerror(-ret));
     }

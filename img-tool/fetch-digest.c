@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "img-tool/fetch.h"
 
 /* Whoever can choose a file's content can also give it a chosen MD5 or SHA-1. */
@@ -30,9 +31,7 @@ void digest_hex(EVP_MD_CTX *ctx, char hex[DIGEST_TEXT])
     unsigned len = 0;
 
     EVP_DigestFinal_ex(ctx, bytes, &len);
-    for (unsigned i = 0; i < len; i++)
-        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-    hex[2 * len] = '\0';
+    hex_encode(hex, bytes, len);
 }
 
 /* `len` hex digits of an algorithm that has so many; `name` (may be NULL) must be that one. */

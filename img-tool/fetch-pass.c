@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/fd.h"
 #include "base/math.h"
 #include "img-tool/fetch.h"
 
@@ -57,18 +58,11 @@ static int note_progress(Ring *r, bool now)
 
 static int write_piece(Ring *r, const uint8_t *data, size_t len)
 {
-    while (len) {
-        ssize_t n = pwrite(r->fd, data, len, (off_t)r->at);
+    int ret = fd_pwrite_all(r->fd, data, len, r->at);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return error_set(&r->err, n < 0 ? -errno : -EIO, "cannot write '%s': %s", r->part->path,
-                             strerror(n < 0 ? errno : EIO));
-        data += n;
-        len -= (size_t)n;
-        r->at += (uint64_t)n;
-    }
+    if (ret < 0)
+        return error_set(&r->err, ret, "cannot write '%s': %s", r->part->path, strerror(-ret));
+    r->at += len;
     return note_progress(r, false);
 }
 
@@ -131,22 +125,6 @@ static void slow_down(const FetchPass *f, uint64_t bytes, const struct timespec 
                   NULL);
 }
 
-static int read_part(int fd, uint8_t *data, size_t len, uint64_t off)
-{
-    while (len) {
-        ssize_t n = pread(fd, data, len, (off_t)off);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        data += n;
-        len -= (size_t)n;
-        off += (uint64_t)n;
-    }
-    return 0;
-}
-
 /* Fill the ring with [off, end) of the source, or (not writing) of the part. */
 static int fill(const FetchPass *f, Ring *r, uint64_t off, uint64_t end, Error **err)
 {
@@ -162,7 +140,7 @@ static int fill(const FetchPass *f, Ring *r, uint64_t off, uint64_t end, Error *
             return r->ret;
         if (progress_cancelled(f->progress))
             return error_set(err, -ECANCELED, "interrupted; the same command goes on");
-        int ret = r->writing ? node_pread(f->src, data, n, off) : read_part(r->fd, data, n, off);
+        int ret = r->writing ? node_pread(f->src, data, n, off) : fd_pread_all(r->fd, data, n, off);
         if (ret < 0)
             return error_set(err, ret, "%s: cannot read at offset %" PRIu64 ": %s",
                              r->writing ? f->shown : f->part->path, off, strerror(-ret));

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/math.h"
 
 enum { REPORT_MAX = 4 << 20, MAX_TIMEOUT_S = 3600, EXIT_SUSPICIOUS = 2, EXIT_REFUSE = 3 };
@@ -74,14 +75,8 @@ static void send_report(int fd, Report *r)
 
     if (!text)
         return;
-    text[len++] = '\n'; /* a line that is cut short does not count */
-    for (size_t done = 0; done < len;) {
-        ssize_t n = write(fd, text + done, len - done);
-
-        if (n <= 0)
-            break;
-        done += (size_t)n;
-    }
+    text[len++] = '\n';          /* a line that is cut short does not count */
+    fd_write_all(fd, text, len); /* a parent that has gone reads nothing */
     free(text);
 }
 

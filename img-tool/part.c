@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/math.h"
 
 enum { MAX_LINKS = 40, MAX_JOURNAL = 64 << 20, BOOT_ID = 64, SUFFIXES = sizeof(".part.journal") };
@@ -111,21 +112,6 @@ static void boot_id(char id[BOOT_ID])
         close(fd);
     id[n > 0 ? n : 0] = '\0';
     id[strcspn(id, "\n")] = '\0';
-}
-
-static int write_all(int fd, const char *text, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, text, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        text += n;
-        len -= (size_t)n;
-    }
-    return 0;
 }
 
 /* The whole journal as text; NULL: it cannot be read, or is too large to be one. */
@@ -224,7 +210,7 @@ static int start_journal(PartFile *p, const char *identity, Error **err)
     if (ftruncate(fd, 0) < 0)
         ret = -errno;
     if (ret == 0)
-        ret = write_all(fd, text, strlen(text));
+        ret = fd_write_all(fd, text, strlen(text));
     return ret < 0 ? error_set(err, ret, "cannot write '%s': %s", p->journal_path, strerror(-ret))
                    : 0;
 }
@@ -233,7 +219,7 @@ int part_note(PartFile *p, uint64_t done, bool durable, Error **err)
 {
     char line[48];
     int n = snprintf(line, sizeof(line), "%s %" PRIu64 "\n", durable ? "durable" : "done", done);
-    int ret = write_all(p->journal - 1, line, (size_t)n);
+    int ret = fd_write_all(p->journal - 1, line, (size_t)n);
 
     return ret < 0 ? error_set(err, ret, "cannot write '%s': %s", p->journal_path, strerror(-ret))
                    : 0;

@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/math.h"
 
 typedef enum { SHOW_NOTHING, SHOW_PERCENT, SHOW_BAR, SHOW_JSON } Show;
@@ -86,18 +87,8 @@ static double time_left(Progress *p)
 /* A reader that has gone is no reason to stop the work: it is just not written to any more. */
 static void json_write(const char *line, size_t len)
 {
-    while (len) {
-        ssize_t n = write(json_fd, line, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            display.show = SHOW_NOTHING;
-            return;
-        }
-        line += n;
-        len -= (size_t)n;
-    }
+    if (fd_write_all(json_fd, line, len) < 0)
+        display.show = SHOW_NOTHING;
 }
 
 static void json_line(Progress *p, const char *phase, double t)

@@ -1,6 +1,7 @@
 /*
  * answer.c - see answer.h. The fields are those of RFC 9110 (sections 8.8, 10.2.3, 14.4, 15).
  */
+#include "base/hex.h"
 #include "block/http/answer.h"
 
 #include <ctype.h>
@@ -401,13 +402,6 @@ char *url_without_secrets(const char *url)
     if (p.host == p.scheme)
         return strdup(url);
     return asprintf(&out, "%.*s%s", (int)p.scheme, url, url + p.host) < 0 ? NULL : out;
-}
-
-static int hex_digit(char c)
-{
-    return isdigit((unsigned char)c)    ? c - '0'
-           : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
-                                        : -1;
 }
 
 /* The text [s, end) with %XX decoded. */

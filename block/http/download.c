@@ -6,12 +6,11 @@
 #include "block/http/download.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/iov.h"
 #include "base/math.h"
 
@@ -30,26 +29,6 @@ struct Download {
     uint64_t cached; /* up to here; the engine's thread only */
 };
 
-static int open_unnamed(Error **err)
-{
-    const char *dir = getenv("TMPDIR");
-    AUTO_FREE char *path = NULL;
-
-    if (!dir || !*dir)
-        dir = "/var/tmp";
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        return fd;
-    if (asprintf(&path, "%s/http-XXXXXX", dir) < 0)
-        return error_set(err, -ENOMEM, "no memory for a name");
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        return error_set(err, -errno, "cannot make a temporary file in '%s': %s", dir,
-                         strerror(errno));
-    unlink(path);
-    return fd;
-}
-
 Download *download_new(Error **err)
 {
     Download *s = calloc(1, sizeof(*s));
@@ -58,7 +37,7 @@ Download *download_new(Error **err)
         error_set(err, -ENOMEM, "no memory for a download");
         return NULL;
     }
-    s->fd = open_unnamed(err);
+    s->fd = fd_open_nameless(err);
     if (s->fd < 0) {
         free(s);
         return NULL;
@@ -79,42 +58,6 @@ void download_free(Download *s)
     free(s);
 }
 
-static int write_all(int fd, const void *buf, size_t len, uint64_t off)
-{
-    const char *p = buf;
-
-    while (len) {
-        ssize_t n = pwrite(fd, p, len, (off_t)off);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        p += n;
-        off += (uint64_t)n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
-static int read_all(int fd, void *buf, size_t len, uint64_t off)
-{
-    char *p = buf;
-
-    while (len) {
-        ssize_t n = pread(fd, p, len, (off_t)off);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        p += n;
-        off += (uint64_t)n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 /* Whole blocks that have come since the last time; at the end the rest. */
 static void fill_cache(Download *s, DiskCache *cache, uint64_t have, bool end)
 {
@@ -123,7 +66,7 @@ static void fill_cache(Download *s, DiskCache *cache, uint64_t have, bool end)
     while (cache && s->cached < have && (end || have - s->cached >= CACHE_BLOCK)) {
         size_t n = MIN(have - s->cached, (uint64_t)CACHE_BLOCK);
 
-        if (read_all(s->fd, block, n, s->cached) < 0)
+        if (fd_pread_all(s->fd, block, n, s->cached) < 0)
             return;
         disk_cache_write(cache, s->cached, block, n);
         s->cached += n;
@@ -142,7 +85,7 @@ void download_set_cache(Download *s, DiskCache *cache)
 
 int download_put(Download *s, const void *buf, size_t len)
 {
-    int ret = write_all(s->fd, buf, len, s->have); /* only this thread changes `have` */
+    int ret = fd_pwrite_all(s->fd, buf, len, s->have); /* only this thread changes `have` */
 
     pthread_mutex_lock(&s->lock);
     if (ret == 0)
@@ -201,7 +144,7 @@ int download_read(Download *s, const struct iovec *iov, int iovcnt, uint64_t off
 
         ret = download_wait(s, off + done + n, err);
         if (ret == 0)
-            ret = read_all(s->fd, buf, n, off + done);
+            ret = fd_pread_all(s->fd, buf, n, off + done);
         if (ret == 0)
             iov_write(iov, iovcnt, done, buf, n);
         done += n;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "block/nbd/address.h"
 #include "block/nbd/proto.h"
 
@@ -42,13 +43,6 @@ static int parse_old(const char *text, Options *o, Error **err)
 
 /* ---- URIs ---- */
 
-static int hex(char c)
-{
-    return isdigit((unsigned char)c)    ? c - '0'
-           : isxdigit((unsigned char)c) ? (c | 32) - 'a' + 10
-                                        : -1;
-}
-
 /* Percent signs decoded; NULL: no memory, or not a text (a 0 byte, half a code). */
 static char *decode(const char *text, size_t len)
 {
@@ -58,8 +52,8 @@ static char *decode(const char *text, size_t len)
         int c = (unsigned char)text[i];
 
         if (c == '%') {
-            int high = len - i > 2 ? hex(text[i + 1]) : -1,
-                low = len - i > 2 ? hex(text[i + 2]) : -1;
+            int high = len - i > 2 ? hex_digit(text[i + 1]) : -1,
+                low = len - i > 2 ? hex_digit(text[i + 2]) : -1;
 
             c = high >= 0 && low >= 0 ? high << 4 | low : 0;
             i += 2;

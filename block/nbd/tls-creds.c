@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+#include "base/hex.h"
 #include "block/nbd/tls-creds.h"
 
 enum { KEYS_MAX = 1 << 20, PASSWORD_MAX = 1024 };
@@ -132,39 +134,16 @@ static int load_dh(NbdTls *tls, const char *dir, Error **err)
 
 static int read_keys(NbdTls *tls, const char *path, Error **err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = 0;
+    int ret = file_read_whole(path, KEYS_MAX, &tls->keys, &tls->keys_len);
 
-    if (fd < 0)
-        return error_set(err, -errno, "'%s': %s", path, strerror(errno));
-    tls->keys = calloc(1, KEYS_MAX + 2);
-    while (tls->keys && tls->keys_len <= KEYS_MAX &&
-           (n = read(fd, tls->keys + tls->keys_len, KEYS_MAX + 1 - tls->keys_len)) > 0)
-        tls->keys_len += (size_t)n;
-    int ret = !tls->keys ? -ENOMEM : n < 0 ? -errno : tls->keys_len > KEYS_MAX ? -EFBIG : 0;
-    close(fd);
     return ret < 0 ? error_set(err, ret, "'%s': %s", path, strerror(-ret)) : 0;
-}
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'                 ? c - '0'
-           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                : -1;
 }
 
 static unsigned decode_hex(const char *hex, size_t len, uint8_t *out, unsigned room)
 {
     if (len == 0 || len % 2 || len / 2 > room)
         return 0;
-    for (size_t i = 0; i < len; i += 2) {
-        int high = hex_digit(hex[i]), low = hex_digit(hex[i + 1]);
-
-        if (high < 0 || low < 0)
-            return 0;
-        out[i / 2] = (uint8_t)(high << 4 | low);
-    }
-    return (unsigned)len / 2;
+    return hex_decode(out, len / 2, hex) == len / 2 ? (unsigned)len / 2 : 0;
 }
 
 /* The key of `name`; 0: there is none. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "emulator/char/char.h"
 
 typedef struct {
@@ -16,17 +17,9 @@ typedef struct {
 static size_t file_write(Chardev *chr, const uint8_t *buf, size_t len)
 {
     CharFile *f = (CharFile *)chr;
-    size_t done = 0;
 
-    while (f->fd >= 0 && done < len) {
-        ssize_t n = write(f->fd, buf + done, len - done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            break; /* a full disk must not stop the guest */
-        done += n;
-    }
+    if (f->fd >= 0)
+        fd_write_all(f->fd, buf, len); /* a full disk must not stop the guest */
     return len;
 }
 

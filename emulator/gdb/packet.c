@@ -9,38 +9,9 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/hex.h"
 
 enum { CTRL_C = 3, ESCAPE = '}', ESCAPE_XOR = 0x20 };
-
-static int digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-void hex_encode(char *out, const void *bytes, size_t len)
-{
-    static const char digits[] = "0123456789abcdef";
-    const uint8_t *in = bytes;
-
-    for (size_t i = 0; i < len; i++) {
-        *out++ = digits[in[i] >> 4];
-        *out++ = digits[in[i] & 15];
-    }
-    *out = '\0';
-}
-
-size_t hex_decode(void *out, size_t room, const char *text)
-{
-    uint8_t *bytes = out;
-    size_t n = 0;
-
-    for (; n < room && digit(text[2 * n]) >= 0 && digit(text[2 * n + 1]) >= 0; n++)
-        bytes[n] = (uint8_t)(digit(text[2 * n]) << 4 | digit(text[2 * n + 1]));
-    return n;
-}
 
 /* -- sending */
 
@@ -152,14 +123,14 @@ PacketEvent packet_byte(PacketLine *line, uint8_t byte)
     case PACKET_DATA:
     case PACKET_ESCAPED: return data_byte(line, byte);
     case PACKET_SUM1:
-        line->told = (uint8_t)digit((char)byte);
+        line->told = (uint8_t)hex_digit((char)byte);
         line->state = PACKET_SUM2;
         return PACKET_NONE;
     default: break;
     }
     line->state = PACKET_IDLE;
     line->data[line->len] = '\0';
-    bool good = (uint8_t)(line->told << 4 | (digit((char)byte) & 15)) == line->sum;
+    bool good = (uint8_t)(line->told << 4 | (hex_digit((char)byte) & 15)) == line->sum;
     if (!line->no_ack) {
         if (line->out_sent == line->out_len)
             line->out_len = line->out_sent = 0;

@@ -33,8 +33,4 @@ void packet_text(PacketLine *line, const char *fmt, ...) __attribute__((format(p
 void packet_flush(PacketLine *line);
 void packet_reset(PacketLine *line);
 
-/* Hexadecimal both ways. hex_decode: the number of whole bytes, at most `room`. */
-void hex_encode(char *out, const void *bytes, size_t len); /* 2 * len + 1 characters */
-size_t hex_decode(void *out, size_t room, const char *text);
-
 #endif

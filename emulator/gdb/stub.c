@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/math.h"
 #include "emulator/gdb/gdb.h"
 #include "emulator/gdb/packet.h"
@@ -89,13 +90,6 @@ static void resume(Gdb *g, int step_cpu, bool others)
     m->only_cpu = others ? -1 : step_cpu;
     g->running = true;
     machine_cont(m);
-}
-
-/* "c" or "s", with an address to go on from. */
-static void plain_resume(Gdb *g, const char *args, bool step)
-{
-    (void)args; /* gdb writes the pc itself */
-    resume(g, step ? (int)g->cpu : -1, !step);
 }
 
 /* vCont;ACTION[:THREAD]...: the first one that names a thread, or all, counts for it. */
@@ -464,9 +458,9 @@ static void command(Gdb *g, const char *p)
     case 'M': write_memory(g, p + 1, false); break;
     case 'X': write_memory(g, p + 1, true); break;
     case 'c':
-    case 'C': plain_resume(g, p + 1, false); break;
+    case 'C': resume(g, -1, true); break; /* an address behind it is not used: gdb writes the pc */
     case 's':
-    case 'S': plain_resume(g, p + 1, true); break;
+    case 'S': resume(g, (int)g->cpu, false); break;
     case 'z': breakpoint(g, p + 1, false); break;
     case 'Z': breakpoint(g, p + 1, true); break;
     case 'H': choose_thread(g, p + 1); break;

@@ -6,7 +6,6 @@
  * asking for the size alone unpacks nothing.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
@@ -14,6 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/iov.h"
 #include "base/log.h"
 #include "base/math.h"
@@ -38,43 +38,7 @@ struct Spool {
     int ret;       /* why there are no more */
 };
 
-static int open_nameless(Error **err)
-{
-    const char *dir = getenv("TMPDIR");
-
-    if (!dir || !*dir)
-        dir = "/var/tmp";
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        return fd;
-    AUTO_FREE char *path = NULL;
-    if (asprintf(&path, "%s/unpacked-XXXXXX", dir) < 0)
-        return error_set(err, -ENOMEM, "no memory for a name");
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        return error_set(err, -errno, "cannot make a temporary file in '%s': %s", dir,
-                         strerror(errno));
-    unlink(path);
-    return fd;
-}
-
 /* ---- unpacking, on the thread -------------------------------------------------------------- */
-
-static int write_all(int fd, const uint8_t *buf, size_t len, uint64_t off)
-{
-    while (len) {
-        ssize_t n = pwrite(fd, buf, len, (off_t)off);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -ENOSPC;
-        buf += n;
-        off += (uint64_t)n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
 
 /* `buf` to the file, leaving out what is zero anyway. */
 static int write_sparse(Spool *s, const uint8_t *buf, size_t len, uint64_t off)
@@ -88,7 +52,7 @@ static int write_sparse(Spool *s, const uint8_t *buf, size_t len, uint64_t off)
         while (end < len && !buffer_is_zero(buf + end, MIN((size_t)SPOOL_HOLE, len - end)))
             end += MIN((size_t)SPOOL_HOLE, len - end);
         if (end > at)
-            ret = write_all(s->fd, buf + at, end - at, off + at);
+            ret = fd_pwrite_all(s->fd, buf + at, end - at, off + at);
         at = end + (end < len ? MIN((size_t)SPOOL_HOLE, len - end) : 0);
     }
     return ret;
@@ -242,7 +206,7 @@ int spool_open(const Codec *codec, Node *file, bool size_known, uint64_t *size, 
     s->most = size_known ? *size : most_for(file);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->moved, NULL);
-    s->fd = open_nameless(err);
+    s->fd = fd_open_nameless(err);
     if (s->fd < 0)
         return s->fd;
     if (size_known)

@@ -37,7 +37,7 @@ for kind in gz bz2 one-block.xz blocks.xz sized.zst sizeless.zst frames.zst memb
 done
 same "info says what is inside" "$(img info --output=json q.qcow2.blocks.xz | sed -n 's/^ *"format": "\(.*\)".*/\1/p' | tail -n 1)" qcow2
 same "info knows the size" "$(img info --output=json raw.img.gz | sed -n 's/.*"virtual-size": \([0-9]*\).*/\1/p' | head -n 1)" 14000640
-same "no temporary file stays" "$(ls | grep -c unpacked-)" 0
+same "no temporary file stays" "$(ls | grep -c onionskin-)" 0
 
 # --- as a backing file, and by options ----------------------------------------------------------------------------------
 img create -q -f qcow2 -b q.qcow2.blocks.xz -F qcow2 over.qcow2

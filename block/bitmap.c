@@ -205,6 +205,14 @@ static int copy_one(Node *to, Node *from, const BitmapInfo *b, Error **err)
     return ret == 0 && b->enabled ? node_bitmap_enable(to, b->name, true, err) : ret;
 }
 
+static int refuse_inconsistent(const BitmapInfo *b, Error **err)
+{
+    return error_set(err, -EINVAL,
+                     "Cannot copy inconsistent bitmap '%s': use --skip-broken-bitmaps, or "
+                     "remove it",
+                     b->name);
+}
+
 int node_bitmaps_copy(Node *to, Node *from, bool skip_broken, BitmapSkipped *skipped, Error **err)
 {
     BitmapInfo *list;
@@ -217,10 +225,7 @@ int node_bitmaps_copy(Node *to, Node *from, bool skip_broken, BitmapSkipped *ski
         else if (skip_broken)
             skipped(list[i].name);
         else
-            ret = error_set(err, -EINVAL,
-                            "Cannot copy inconsistent bitmap '%s': use --skip-broken-bitmaps, or "
-                            "remove it",
-                            list[i].name);
+            ret = refuse_inconsistent(&list[i], err);
     }
     bitmap_list_free(list, count);
     return ret;
@@ -237,10 +242,7 @@ int node_bitmaps_copyable(Node *to, Node *from, bool skip_broken, Error **err)
                         node_format(to));
     for (size_t i = 0; i < count && ret == 0 && !skip_broken; i++)
         if (list[i].inconsistent)
-            ret = error_set(err, -EINVAL,
-                            "Cannot copy inconsistent bitmap '%s': use --skip-broken-bitmaps, or "
-                            "remove it",
-                            list[i].name);
+            ret = refuse_inconsistent(&list[i], err);
     bitmap_list_free(list, count);
     return ret;
 }

@@ -93,9 +93,8 @@ int cmd_amend(int argc, char **argv)
             force = true;
             continue;
         }
-        ret = common_option(&common, cmd, opt, &code);
-        if (ret != 0)
-            return ret < 0 ? code : usage_error(cmd, "unknown option");
+        if (common_option(&common, cmd, opt, &code) < 0)
+            return code;
     }
     if (!given)
         return usage_error(cmd, "Must specify options (-o)");

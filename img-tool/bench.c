@@ -423,12 +423,10 @@ int cmd_bench(int argc, char **argv)
     while ((opt = getopt_long(argc, argv, "hc:d:f:ni:o:qs:S:t:wU", long_options, NULL)) != -1) {
         int ret = own_option(&b, opt);
 
-        if (ret < 0)
-            ret = common_option(&b.common, b.cmd, opt, &code);
-        else if (ret > 0)
+        if (ret > 0)
             return 1;
-        if (ret != 0)
-            return ret < 0 ? code : usage_error(b.cmd, "unknown option");
+        if (ret < 0 && common_option(&b.common, b.cmd, opt, &code) < 0)
+            return code;
     }
     if (argc - optind != 1)
         return usage_error(b.cmd, "exactly one file name is expected");

@@ -243,9 +243,8 @@ int cmd_bitmap(int argc, char **argv)
             return 1;
         if (ret == 0)
             continue;
-        ret = common_option(&job.common, cmd, opt, &code);
-        if (ret != 0)
-            return ret < 0 ? code : usage_error(cmd, "unknown option");
+        if (common_option(&job.common, cmd, opt, &code) < 0)
+            return code;
     }
     code = check_job(cmd, &job, argc - optind);
     if (code)

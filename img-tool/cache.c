@@ -142,10 +142,8 @@ int cmd_cache(int argc, char **argv)
     int opt, code;
 
     while ((opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-        int ret = common_option(&common, cmd, opt, &code);
-
-        if (ret != 0)
-            return ret < 0 ? code : usage_error(cmd, "unknown option");
+        if (common_option(&common, cmd, opt, &code) < 0)
+            return code;
     }
     const char *what = optind < argc ? argv[optind] : "list";
     const char *url = optind + 1 < argc ? argv[optind + 1] : NULL;

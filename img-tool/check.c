@@ -119,7 +119,7 @@ int cmd_check(int argc, char **argv)
     const Command *cmd = command_find("check");
     Common common = { 0 };
     unsigned fix = 0;
-    int opt, code, ret;
+    int opt, code;
 
     while ((opt = getopt_long(argc, argv, "hf:r:T:qU", long_options, NULL)) != -1) {
         if (opt == 'r') {
@@ -128,9 +128,8 @@ int cmd_check(int argc, char **argv)
             fix = *optarg == 'l' ? CHECK_FIX_LEAKS : CHECK_FIX_LEAKS | CHECK_FIX_ERRORS;
             continue;
         }
-        ret = common_option(&common, cmd, opt, &code);
-        if (ret != 0)
-            return ret < 0 ? code : usage_error(cmd, "unknown option");
+        if (common_option(&common, cmd, opt, &code) < 0)
+            return code;
     }
     if (argc - optind != 1)
         return usage_error(cmd, "exactly one file name is expected");

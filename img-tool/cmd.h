@@ -103,8 +103,8 @@ typedef struct Common {
     }
 
 /*
- * Handle an option that several subcommands have. 0: done; 1: not a common one (the caller's);
- * -1: end now with *exit_code (help, or an error that was reported).
+ * Handle an option that several subcommands have, after the subcommand's own. 0: done; -1: end now
+ * with *exit_code (help, or an error that was reported: an option that is none of them is one).
  */
 int common_option(Common *common, const Command *cmd, int opt, int *exit_code);
 

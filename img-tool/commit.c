@@ -167,7 +167,7 @@ int cmd_commit(int argc, char **argv)
     const char *base = NULL;
     bool drop = false;
     uint64_t rate = 0;
-    int opt, code, ret;
+    int opt, code;
 
     while ((opt = getopt_long(argc, argv, "hf:t:b:dpqr:", long_options, NULL)) != -1) {
         if (opt == 'b') {
@@ -179,9 +179,8 @@ int cmd_commit(int argc, char **argv)
             if (!parse_rate(optarg, &rate))
                 return 1;
         } else {
-            ret = common_option(&common, cmd, opt, &code);
-            if (ret != 0)
-                return ret < 0 ? code : usage_error(cmd, "unknown option");
+            if (common_option(&common, cmd, opt, &code) < 0)
+                return code;
         }
     }
     if (argc - optind != 1)

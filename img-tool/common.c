@@ -124,7 +124,7 @@ int common_option(Common *common, const Command *cmd, int opt, int *exit_code)
     case OPT_IMAGE_OPTS: common->image_opts = true; return 0;
     case OPT_OUTPUT: return output_option(common, cmd, exit_code);
     case OPT_OBJECT: return object_option(exit_code);
-    default: return 1;
+    default: *exit_code = usage_error(cmd, "unknown option"); return -1;
     }
 }
 

@@ -397,19 +397,15 @@ int cmd_compare(int argc, char **argv)
     Common common = { 0 };
     const char *format_b = NULL;
     bool strict = false;
-    int opt, code, ret;
+    int opt, code;
 
     while ((opt = getopt_long(argc, argv, "hf:F:T:pqsU", long_options, NULL)) != -1) {
         if (opt == 'F') {
             format_b = optarg;
         } else if (opt == 's') {
             strict = true;
-        } else {
-            ret = common_option(&common, cmd, opt, &code);
-            if (ret > 0)
-                code = usage_error(cmd, "unknown option");
-            if (ret != 0)
-                return code;
+        } else if (common_option(&common, cmd, opt, &code) < 0) {
+            return code;
         }
     }
     if (argc - optind != 2)

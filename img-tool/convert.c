@@ -310,8 +310,8 @@ int cmd_convert(int argc, char **argv)
 
         if (ret > 0)
             code = 1;
-        else if (ret < 0 && common_option(&c.common, c.cmd, opt, &code) > 0)
-            code = usage_error(c.cmd, "unknown option");
+        else if (ret < 0)
+            common_option(&c.common, c.cmd, opt, &code);
     }
     if (code < 0)
         code = convert(&c, argc, argv);

@@ -122,9 +122,8 @@ int cmd_create(int argc, char **argv)
                 return fail(err, ret);
             break;
         default:
-            ret = common_option(&common, cmd, opt, &code);
-            if (ret != 0)
-                return ret < 0 ? code : usage_error(cmd, "unknown option");
+            if (common_option(&common, cmd, opt, &code) < 0)
+                return code;
         }
     }
     if (help)

@@ -227,16 +227,15 @@ int cmd_dd(int argc, char **argv)
               .target_format = "raw",
               .block = DEFAULT_BLOCK,
               .count = UINT64_MAX };
-    int opt, code, ret;
+    int opt, code;
 
     while ((opt = getopt_long(argc, argv, "hf:O:Upqt:T:", long_options, NULL)) != -1) {
         if (opt == 'O') {
             dd.target_format = optarg;
             continue;
         }
-        ret = common_option(&dd.common, dd.cmd, opt, &code);
-        if (ret != 0)
-            return ret < 0 ? code : usage_error(dd.cmd, "unknown option");
+        if (common_option(&dd.common, dd.cmd, opt, &code) < 0)
+            return code;
     }
     for (int i = optind; i < argc; i++)
         if (parse_operand(&dd, argv[i]) != 0)

@@ -432,8 +432,8 @@ int cmd_fetch(int argc, char **argv)
 
         if (ret > 0)
             code = 1;
-        else if (ret < 0 && common_option(&f.common, f.cmd, opt, &code) > 0)
-            code = usage_error(f.cmd, "unknown option");
+        else if (ret < 0)
+            common_option(&f.common, f.cmd, opt, &code);
     }
     if (code < 0) {
         code = prepare(&f, argc, argv);

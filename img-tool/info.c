@@ -334,7 +334,7 @@ int cmd_info(int argc, char **argv)
     const Command *cmd = command_find("info");
     Common common = { 0 };
     Show show = { 0 };
-    int opt, code, ret;
+    int opt, code;
 
     while ((opt = getopt_long(argc, argv, "hf:t:U", long_options, NULL)) != -1) {
         bool *flag = opt == OPT_CHAIN      ? &show.chain
@@ -346,9 +346,8 @@ int cmd_info(int argc, char **argv)
             *flag = true;
             continue;
         }
-        ret = common_option(&common, cmd, opt, &code);
-        if (ret != 0)
-            return ret < 0 ? code : usage_error(cmd, "unknown option");
+        if (common_option(&common, cmd, opt, &code) < 0)
+            return code;
     }
     if (argc - optind != 1)
         return usage_error(cmd, "exactly one file name is expected");

@@ -301,8 +301,8 @@ int cmd_inspect(int argc, char **argv)
         ret = limit_option(opt, &limits);
         if (ret < 0)
             return 1;
-        if (ret > 0 && (ret = common_option(&common, cmd, opt, &code)) != 0)
-            return ret < 0 ? code : usage_error(cmd, "unknown option");
+        if (ret > 0 && common_option(&common, cmd, opt, &code) < 0)
+            return code;
     }
     if (argc - optind != 1)
         return usage_error(cmd, "exactly one file name is expected");

@@ -225,8 +225,6 @@ int cmd_io(int argc, char **argv)
     while (ret == 0 &&
            (opt = getopt_long(argc, argv, "hc:Cd:f:i:kmnrst:T:UV", long_options, NULL)) != -1) {
         ret = io_option(&s, &args, cmd, opt, &code);
-        if (ret > 0)
-            code = usage_error(cmd, "unknown option");
     }
     if (ret == 0 && argc - optind > 1)
         ret = code = usage_error(cmd, "one file name at most is expected");

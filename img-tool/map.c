@@ -139,7 +139,7 @@ int cmd_map(int argc, char **argv)
     const Command *cmd = command_find("map");
     Common common = { 0 };
     uint64_t start = 0, max = UINT64_MAX;
-    int opt, code, ret;
+    int opt, code;
 
     while ((opt = getopt_long(argc, argv, "hf:s:l:U", long_options, NULL)) != -1) {
         if (opt == OPT_START || opt == 's') {
@@ -149,9 +149,8 @@ int cmd_map(int argc, char **argv)
             if (!parse_size(optarg, "length", &max))
                 return 1;
         } else {
-            ret = common_option(&common, cmd, opt, &code);
-            if (ret != 0)
-                return ret < 0 ? code : usage_error(cmd, "unknown option");
+            if (common_option(&common, cmd, opt, &code) < 0)
+                return code;
         }
     }
     if (argc - optind != 1)

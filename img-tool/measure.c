@@ -122,8 +122,8 @@ int cmd_measure(int argc, char **argv)
 
         if (ret > 0)
             code = 1;
-        else if (ret < 0 && common_option(&m.common, m.cmd, opt, &code) > 0)
-            code = usage_error(m.cmd, "unknown option");
+        else if (ret < 0)
+            common_option(&m.common, m.cmd, opt, &code);
     }
     if (code < 0 && argc - optind > 1)
         code = usage_error(m.cmd, "at most one file name is expected");

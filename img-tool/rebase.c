@@ -115,7 +115,7 @@ int cmd_rebase(int argc, char **argv)
         { 0 },
     };
     Rebase r = { .cmd = command_find("rebase") };
-    int opt, code, ret;
+    int opt, code;
 
     while ((opt = getopt_long(argc, argv, "hf:F:b:cupt:T:qU", long_options, NULL)) != -1) {
         switch (opt) {
@@ -124,9 +124,8 @@ int cmd_rebase(int argc, char **argv)
         case 'u': r.unsafe = true; break;
         case 'c': r.compressed = true; break;
         default:
-            ret = common_option(&r.common, r.cmd, opt, &code);
-            if (ret != 0)
-                return ret < 0 ? code : usage_error(r.cmd, "unknown option");
+            if (common_option(&r.common, r.cmd, opt, &code) < 0)
+                return code;
         }
     }
     if (argc - optind != 1)

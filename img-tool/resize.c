@@ -62,9 +62,8 @@ int cmd_resize(int argc, char **argv)
             if (parse_prealloc(optarg, &prealloc) < 0)
                 return usage_error(cmd, "invalid preallocation mode '%s'", optarg);
         } else {
-            ret = common_option(&common, cmd, opt, &code);
-            if (ret != 0)
-                return ret < 0 ? code : usage_error(cmd, "unknown option");
+            if (common_option(&common, cmd, opt, &code) < 0)
+                return code;
         }
     }
     if (argc - optind != (change ? 1 : 2))

@@ -284,9 +284,8 @@ static int run(Serve *s, int argc, char **argv)
             continue;
         if (ret > 0)
             return 1;
-        ret = common_option(&s->common, s->cmd, opt, &code);
-        if (ret != 0)
-            return ret < 0 ? code : usage_error(s->cmd, "unknown option");
+        if (common_option(&s->common, s->cmd, opt, &code) < 0)
+            return code;
     }
     code = serve(s, argc - optind, argv + optind);
     serve_close(s);

@@ -67,7 +67,7 @@ int cmd_snapshot(int argc, char **argv)
     const Command *cmd = command_find("snapshot");
     Common common = { 0 };
     const char *name = NULL;
-    int action = 0, opt, code, ret;
+    int action = 0, opt, code;
 
     while ((opt = getopt_long(argc, argv, "hf:la:c:d:qU", long_options, NULL)) != -1) {
         if (opt == 'l' || opt == 'a' || opt == 'c' || opt == 'd') {
@@ -77,9 +77,8 @@ int cmd_snapshot(int argc, char **argv)
             name = optarg;
             continue;
         }
-        ret = common_option(&common, cmd, opt, &code);
-        if (ret != 0)
-            return ret < 0 ? code : usage_error(cmd, "unknown option");
+        if (common_option(&common, cmd, opt, &code) < 0)
+            return code;
     }
     if (argc - optind != 1)
         return usage_error(cmd, "exactly one file name is expected");

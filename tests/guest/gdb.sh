@@ -1,36 +1,34 @@
 #!/bin/bash
 # gdb on a guest with two CPUs: from the first instruction, breakpoints in the kernel, steps, a watched variable, threads,
 # registers and memory that are changed, the monitor, Ctrl-C, detaching.
-set -u
-cd "$(dirname "$0")/../.."
-command -v gdb >/dev/null || { echo "1..0 # SKIP gdb is not installed"; exit 0; }
-. tests/guest/session.sh
-guest=$PWD/o/guest
-tests/guest/linux/build "$guest" >/dev/null || { echo "1..0 # SKIP the guest cannot be built here"; exit 0; }
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-GUEST_LOG=$dir/log
-n=0
-failed=0
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../tap.sh"
+. "$here/session.sh"
+command -v gdb >/dev/null || skip_all "gdb is not installed"
+[ -e "$GUEST/vmlinuz" ] || skip_all "no guest in $GUEST (tests/guest/linux/build makes it)"
+GUEST_LOG=$TAP_FOLDER/guest.log
+socket=$TAP_FOLDER/gdb.sock
 
-report() { # WHAT, after a command
-    local status=$?
-    n=$((n + 1))
-    [ $status = 0 ] && { echo "ok $n - $1"; return; }
-    failed=1
-    echo "not ok $n - $1"
-    tail -n 25 "$dir/gdb.out" | sed 's/^/# /'
+# What every conversation begins with, and then commands from stdin; the output goes to a file.
+commands() {
+    printf '%s\n' 'set pagination off' 'set confirm off' 'set width 0' "target remote $socket"
+    cat
 }
-# Commands from stdin; the output goes to a file.
 debug() {
-    { printf '%s\n' 'set pagination off' 'set confirm off' 'set width 0' "target remote $dir/gdb.sock"; cat; } >"$dir/commands"
-    timeout $((60 * PATIENCE)) gdb -q -nx -batch -x "$dir/commands" >"$dir/gdb.out" 2>&1
+    commands >commands
+    timeout $((60 * PATIENCE)) gdb -q -nx -batch -x commands >gdb.out 2>&1
 }
-said() { grep -q -E "$1" "$dir/gdb.out"; }
+said() { # PATTERN...: all of them
+    local pattern
+    for pattern; do
+        grep -q -E "$pattern" gdb.out || { tail -n 25 gdb.out; return 1; }
+    done
+}
+times() { grep -c "$1" gdb.out; }
 
-guest_start "$EMULATOR" -smp 2 -m 256 -display none -serial stdio -monitor none -no-reboot -S -gdb "unix:$dir/gdb.sock" \
-    -kernel "$guest/vmlinuz" -initrd "$guest/initrd.gz" -append "console=ttyS0 quiet root=none nokaslr"
-for ((i = 0; i < 100; i++)); do [ -S "$dir/gdb.sock" ] && break; sleep 0.1; done
+guest_start "$EMULATOR" -smp 2 -m 256 -display none -serial stdio -monitor none -no-reboot -S -gdb "unix:$socket" \
+    -kernel "$GUEST/vmlinuz" -initrd "$GUEST/initrd.gz" -append "console=ttyS0 quiet root=none nokaslr"
+for ((i = 0; i < 100; i++)); do [ -S "$socket" ] && break; sleep 0.1; done
 
 debug <<'GDB'
 info registers rip cs
@@ -46,24 +44,17 @@ set $xmm3.v2_int64[1] = 77
 p $xmm3.v2_int64[1]
 detach
 GDB
-said 'rip +0xfffffff0'
-report "the CPU stands at the reset vector"
-[ "$(grep -c '^rip ' "$dir/gdb.out")" = 2 ] && [ "$(grep '^rip ' "$dir/gdb.out" | sort -u | wc -l)" = 2 ]
-report "a step leads on"
-said 'Thread 2 \(CPU#1'
-report "two CPUs are two threads"
-said 'VM status: paused'
-report "monitor commands"
-said '0x123456789abcdef0' && said '0x500.*0x11223344' && said '= 77$'
-report "registers and memory can be changed"
-guest_wait ONIONSKIN-GUEST-READY 180
-report "detached, the machine runs"
+is "the CPU stands at the reset vector" said 'rip +0xfffffff0'
+same "a step leads on" "$(times '^rip ') $(grep '^rip ' gdb.out | sort -u | wc -l)" "2 2"
+is "two CPUs are two threads" said 'Thread 2 \(CPU#1'
+is "monitor commands" said 'VM status: paused'
+is "registers and memory can be changed" said 0x123456789abcdef0 '0x500.*0x11223344' '= 77$'
+does "detached, the machine runs" guest_wait ONIONSKIN-GUEST-READY 180
 
 guest_run "grep -E ' (jiffies_64|__x64_sys_newuname|init_uts_ns)\$' /proc/kallsyms; grep -c processor /proc/cpuinfo" 60
 address() { sed -n "s/^\([0-9a-f]*\) . $1.*/0x\1/p" <<<"$GUEST_OUTPUT"; }
 uname=$(address __x64_sys_newuname) jiffies=$(address jiffies_64)
-[ -n "$uname" ] && [ -n "$jiffies" ]
-report "addresses in the kernel"
+is "addresses in the kernel" test -n "$uname" -a -n "$jiffies"
 guest_send 'while :; do uname; done >/dev/null & while :; do uname; done >/dev/null &'
 
 debug <<GDB
@@ -79,10 +70,8 @@ info threads
 delete
 detach
 GDB
-said "= $uname" && said '= 1$'
-report "a breakpoint in the kernel, and a step from it"
-[ "$(grep -c "^Thread .*hit\|hit Breakpoint\|Breakpoint [0-9]*, $uname" "$dir/gdb.out")" -ge 3 ]
-report "again and again, on whichever CPU"
+is "a breakpoint in the kernel, and a step from it" said "= $uname" '= 1$'
+is "again and again, on whichever CPU" test "$(times "^Thread .*hit\|hit Breakpoint\|Breakpoint [0-9]*, $uname")" -ge 3
 
 debug <<GDB
 watch *(unsigned long *)$jiffies
@@ -95,24 +84,19 @@ continue
 delete
 detach
 GDB
-[ "$(grep -c '^Old value' "$dir/gdb.out")" = 2 ] && [ "$(grep -c '^New value' "$dir/gdb.out")" = 2 ]
-report "a watched variable: each change, old and new"
-said '^Value = '
-report "and a read of it"
+same "a watched variable: each change, old and new" "$(times '^Old value') $(times '^New value')" "2 2"
+is "and a read of it" said '^Value = '
 
-{ printf '%s\n' 'set pagination off' 'set confirm off' "target remote $dir/gdb.sock" "shell touch $dir/waiting" 'continue' 'p 6*7' 'detach'; } \
-    >"$dir/commands"
-gdb -q -nx -batch -x "$dir/commands" >"$dir/gdb.out" 2>&1 &
+printf '%s\n' "shell touch $TAP_FOLDER/waiting" 'continue' 'p 6*7' 'detach' | commands >commands
+gdb -q -nx -batch -x commands >gdb.out 2>&1 &
 gdb=$!
-for ((i = 0; i < 600; i++)); do [ -e "$dir/waiting" ] && break; sleep 0.1; done
+for ((i = 0; i < 600; i++)); do [ -e waiting ] && break; sleep 0.1; done
 sleep 2
 kill -INT $gdb
 wait $gdb
-said 'SIGINT' && said '= 42'
-report "Ctrl-C stops the machine"
-guest_run 'kill %1 %2; echo alive' 60 && grep -q alive <<<"$GUEST_OUTPUT"
-report "the guest goes on"
-guest_send 'poweroff -f' && guest_end 60
-report "and powers off"
-echo "1..$n"
-exit $failed
+is "Ctrl-C stops the machine" said SIGINT '= 42'
+alive() { guest_run 'kill %1 %2; echo alive' 60 && grep -q alive <<<"$GUEST_OUTPUT"; }
+does "the guest goes on" alive
+power_off() { guest_send 'poweroff -f' && guest_end 60; }
+does "and powers off" power_off
+done_testing

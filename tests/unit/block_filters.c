@@ -19,6 +19,7 @@
 #include "block/blkdebug.h"
 #include "block/node.h"
 #include "block/throttle.h"
+#include "tests/unit/scratch.h"
 
 enum { MS = 1000000 };
 #define SECOND UINT64_C(1000000000)
@@ -290,7 +291,7 @@ static void fight(const char *text)
     node_unref(node);
 }
 
-static char dir[64], base[128], top[128];
+static char dir[SCRATCH_DIR], base[SCRATCH_PATH], top[SCRATCH_PATH];
 
 static void make_images(void)
 {
@@ -353,14 +354,10 @@ int main(void)
         cmocka_unit_test(threads_share_filters),
     };
 
-    strcpy(dir, "/tmp/block_filters.XXXXXX");
-    if (!mkdtemp(dir))
+    if (!scratch_make(dir, "block_filters"))
         return 1;
-    snprintf(base, sizeof(base), "%s/base", dir);
-    snprintf(top, sizeof(top), "%s/top", dir);
+    scratch_path(base, dir, "base");
+    scratch_path(top, dir, "top");
     int ret = cmocka_run_group_tests(tests, NULL, NULL);
-    unlink(base);
-    unlink(top);
-    rmdir(dir);
-    return ret;
+    return scratch_remove(dir, ret);
 }

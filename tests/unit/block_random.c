@@ -18,6 +18,7 @@
 #include "base/math.h"
 #include "block/node.h"
 #include "block/object.h"
+#include "tests/unit/scratch.h"
 
 enum { DISK_MAX = 3 << 20, MAX_SNAPS = 3 };
 
@@ -91,7 +92,7 @@ static const Case cases[] = {
 
 typedef struct {
     const Case *c;
-    char dir[64], path[128], data[128];
+    char dir[SCRATCH_DIR], path[SCRATCH_PATH], data[SCRATCH_PATH];
     Node *node;
     uint8_t *mirror, *snaps[MAX_SNAPS];
     uint64_t size, snap_sizes[MAX_SNAPS];
@@ -329,7 +330,7 @@ static void make_backing(Run *r, Options *o)
     Options *base = options_new();
     Node *node;
 
-    snprintf(path, sizeof(path), "%s/base", r->dir);
+    scratch_path(path, r->dir, "base");
     options_set_u64(base, "size", r->size / 3 * 2 / 512 * 512);
     ok(node_create(path, "qcow2", base, 0, NULL, NULL), NULL, "create base");
     ok(node_open(path, "qcow2", NULL, OPEN_RDWR | OPEN_NO_FLUSH, &node, NULL), NULL, "open base");
@@ -352,12 +353,11 @@ static void run_case(const Case *c, int count)
     ImageInfo info;
     Error *err = NULL;
 
-    strcpy(r.dir, "/tmp/block_random.XXXXXX");
-    assert_non_null(mkdtemp(r.dir));
-    snprintf(r.path, sizeof(r.path), "%s/image", r.dir);
+    assert_true(scratch_make(r.dir, "block_random"));
+    scratch_path(r.path, r.dir, "image");
     options_parse(o, c->options, NULL, NULL);
     options_set_u64(o, "size", r.size);
-    snprintf(r.data, sizeof(r.data), "%s/data", r.dir);
+    scratch_path(r.data, r.dir, "data");
     if (options_has(o, "data_file"))
         options_set(o, "data_file", r.data);
     if (c->backing)
@@ -377,9 +377,7 @@ static void run_case(const Case *c, int count)
     for (int i = 0; i < MAX_SNAPS; i++)
         free(r.snaps[i]);
     free(r.mirror);
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf '%s'", r.dir);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(scratch_remove(r.dir, 0), 0);
 }
 
 static void images_match_their_mirrors(void **state)

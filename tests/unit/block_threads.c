@@ -15,10 +15,11 @@
 #include <unistd.h>
 
 #include "block/aio.h"
+#include "tests/unit/scratch.h"
 
 enum { THREADS = 6, SECTOR = 512, SECTORS = 6000, OPS = 1500, DISK = SECTORS * SECTOR };
 
-static char dir[64], path[128];
+static char dir[SCRATCH_DIR], path[SCRATCH_PATH];
 
 typedef struct {
     Node *node;
@@ -225,13 +226,10 @@ int main(void)
         cmocka_unit_test(requests_complete_on_the_polling_thread),
         cmocka_unit_test(failed_writes_are_reported),
     };
-    char command[128];
 
-    strcpy(dir, "/tmp/block_threads.XXXXXX");
-    if (!mkdtemp(dir))
+    if (!scratch_make(dir, "block_threads"))
         return 1;
-    snprintf(path, sizeof(path), "%s/image", dir);
+    scratch_path(path, dir, "image");
     int ret = cmocka_run_group_tests(tests, NULL, NULL);
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    return system(command) ? 1 : ret;
+    return scratch_remove(dir, ret);
 }

@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 #include "block/copy.h"
+#include "tests/unit/scratch.h"
 
 enum { CLUSTER = 4096, CLUSTERS = 700, SIZE = CLUSTERS * CLUSTER + 512, MOST = 3000 };
 
-static char dir[64], base_path[128], top_path[128], target_path[128];
+static char dir[SCRATCH_DIR], base_path[SCRATCH_PATH], top_path[SCRATCH_PATH],
+    target_path[SCRATCH_PATH];
 static uint8_t content[SIZE], got[SIZE];
 
 static void create(const char *path, const char *backing)
@@ -238,15 +240,12 @@ int main(void)
         cmocka_unit_test(committing_loses_nothing),
         cmocka_unit_test(rebasing_loses_nothing),
     };
-    char command[128];
 
-    strcpy(dir, "/tmp/copy_faults.XXXXXX");
-    if (!mkdtemp(dir))
+    if (!scratch_make(dir, "copy_faults"))
         return 1;
-    snprintf(base_path, sizeof(base_path), "%s/base", dir);
-    snprintf(top_path, sizeof(top_path), "%s/top", dir);
-    snprintf(target_path, sizeof(target_path), "%s/target", dir);
+    scratch_path(base_path, dir, "base");
+    scratch_path(top_path, dir, "top");
+    scratch_path(target_path, dir, "target");
     int ret = cmocka_run_group_tests(tests, NULL, NULL);
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    return system(command) ? 1 : ret;
+    return scratch_remove(dir, ret);
 }

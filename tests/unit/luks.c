@@ -22,10 +22,11 @@
 #include "block/writelog.h"
 #include "formats/luks/af.h"
 #include "formats/luks/luks.h"
+#include "tests/unit/scratch.h"
 
 enum { SECTOR = 512, MANY = 40, DISK = 16384 };
 
-static char dir[64], path[96], work[96], logfile[96];
+static char dir[SCRATCH_DIR], path[SCRATCH_PATH], work[SCRATCH_PATH], logfile[SCRATCH_PATH];
 
 /* ---- sectors ------------------------------------------------------------------------------- */
 
@@ -402,7 +403,7 @@ static bool replay(const uint8_t *before, size_t len, const uint8_t *log, size_t
 
 static void key_slots_survive_crashes(void **state)
 {
-    char below[160];
+    char below[192];
 
     (void)state;
     snprintf(below, sizeof(below), "file.driver=writelog,file.log=%s,file.file.driver=file",
@@ -553,11 +554,10 @@ static int setup(void **state)
     Node *node;
 
     (void)state;
-    strcpy(dir, "/tmp/luks.XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/image", dir);
-    snprintf(work, sizeof(work), "%s/work", dir);
-    snprintf(logfile, sizeof(logfile), "%s/log", dir);
+    assert_true(scratch_make(dir, "luks"));
+    scratch_path(path, dir, "image");
+    scratch_path(work, dir, "work");
+    scratch_path(logfile, dir, "log");
     assert_int_equal(object_add("secret,id=s,data=first", NULL), 0);
     assert_int_equal(object_add("secret,id=n,data=second", NULL), 0);
     make_image(work);
@@ -570,12 +570,10 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    char command[96];
 
     (void)state;
     objects_free();
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    return system(command);
+    return scratch_remove(dir, 0);
 }
 
 int main(void)

@@ -21,6 +21,7 @@
 #include "base/endian.h"
 #include "base/math.h"
 #include "block/bitmap.h"
+#include "tests/unit/scratch.h"
 
 enum { MAX_DISK = 24 << 20, UNIT = 512, UNITS = MAX_DISK / UNIT, MAX_BITMAPS = 4, STEPS = 250 };
 
@@ -49,7 +50,7 @@ typedef struct {
     Mirror *maps;
 } Run;
 
-static char dir[64], path[128];
+static char dir[SCRATCH_DIR], path[SCRATCH_PATH];
 static unsigned seed;
 
 static uint64_t rnd(uint64_t n)
@@ -477,11 +478,8 @@ int main(void)
     printf("# seed %u\n", seed);
     fflush(stdout);
     srand(seed);
-    strcpy(dir, "/tmp/qcow2_bitmaps.XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/image", dir);
+    assert_true(scratch_make(dir, "qcow2_bitmaps"));
+    scratch_path(path, dir, "image");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    unlink(path);
-    rmdir(dir);
-    return failed;
+    return scratch_remove(dir, failed);
 }

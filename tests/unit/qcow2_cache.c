@@ -12,10 +12,11 @@
 #include <unistd.h>
 
 #include "formats/qcow2/qcow2.h"
+#include "tests/unit/scratch.h"
 
 enum { DISK = 8 << 20, SPAN = 32 << 10 }; /* clusters of 512 bytes: a table maps 32 KiB */
 
-static char dir[64], path[128];
+static char dir[SCRATCH_DIR], path[SCRATCH_PATH];
 
 static Node *open_with(const char *options)
 {
@@ -89,16 +90,13 @@ int main(void)
         cmocka_unit_test(unused_tables_go),
     };
     Options *o = options_new();
-    char command[128];
 
-    strcpy(dir, "/tmp/qcow2_cache.XXXXXX");
-    if (!mkdtemp(dir))
+    if (!scratch_make(dir, "qcow2_cache"))
         return 1;
-    snprintf(path, sizeof(path), "%s/image", dir);
+    scratch_path(path, dir, "image");
     options_parse(o, "cluster_size=512,preallocation=metadata", NULL, NULL);
     options_set_u64(o, "size", DISK);
     int ret = node_create(path, "qcow2", o, 0, NULL, NULL);
     ret = ret < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    return system(command) ? 1 : ret;
+    return scratch_remove(dir, ret);
 }

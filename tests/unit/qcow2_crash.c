@@ -27,6 +27,7 @@
 #include "base/math.h"
 #include "block/bitmap.h"
 #include "block/writelog.h"
+#include "tests/unit/scratch.h"
 
 enum {
     SECTOR = 512,
@@ -83,7 +84,7 @@ typedef struct {
 
 typedef struct {
     const Case *c;
-    char dir[64], path[128], log_path[128], crash[128];
+    char dir[SCRATCH_DIR], path[SCRATCH_PATH], log_path[SCRATCH_PATH], crash[SCRATCH_PATH];
     Node *node;
     Op *ops;
     int op_count;
@@ -307,7 +308,7 @@ static void prepare(Run *r)
 {
     AUTO_FREE uint8_t *buf = malloc(DISK);
     Options *o = options_new();
-    char base[128];
+    char base[SCRATCH_PATH];
     Node *node;
 
     options_parse(o, r->c->options, NULL, NULL);
@@ -315,7 +316,7 @@ static void prepare(Run *r)
     if (r->c->backing) {
         Options *b = options_new();
 
-        snprintf(base, sizeof(base), "%s/base", r->dir);
+        scratch_path(base, r->dir, "base");
         options_set_u64(b, "size", DISK);
         ok(node_create(base, "raw", b, 0, NULL, NULL), NULL, "create base");
         ok(node_open(base, "raw", NULL, OPEN_RDWR, &node, NULL), NULL, "open base");
@@ -601,22 +602,19 @@ static void crash_everywhere(const Run *r, Survive *check)
 static void run_begin(Run *r, const Case *c)
 {
     *r = (Run) { .c = c };
-    strcpy(r->dir, "/tmp/qcow2_crash.XXXXXX");
-    assert_non_null(mkdtemp(r->dir));
-    snprintf(r->path, sizeof(r->path), "%s/image", r->dir);
-    snprintf(r->log_path, sizeof(r->log_path), "%s/log", r->dir);
-    snprintf(r->crash, sizeof(r->crash), "%s/crash", r->dir);
+    assert_true(scratch_make(r->dir, "qcow2_crash"));
+    scratch_path(r->path, r->dir, "image");
+    scratch_path(r->log_path, r->dir, "log");
+    scratch_path(r->crash, r->dir, "crash");
 }
 
 static void run_end(Run *r)
 {
-    char command[128];
 
     free(r->ops);
     free(r->log);
     free(r->start);
-    snprintf(command, sizeof(command), "rm -rf '%s'", r->dir);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(scratch_remove(r->dir, 0), 0);
 }
 
 static void run_case(const Case *c)

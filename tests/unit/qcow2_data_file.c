@@ -16,10 +16,11 @@
 #include <unistd.h>
 
 #include "block/driver.h"
+#include "tests/unit/scratch.h"
 
 enum { DISK = 1 << 20, CLUSTER = 64 << 10 };
 
-static char dir[64], path[128], data[128];
+static char dir[SCRATCH_DIR], path[SCRATCH_PATH], data[SCRATCH_PATH];
 
 static Node *open_failing(const char *fault)
 {
@@ -93,17 +94,14 @@ int main(void)
         cmocka_unit_test(data_are_not_needed_for_a_look),
     };
     Options *o = options_new();
-    char command[128];
 
-    strcpy(dir, "/tmp/qcow2_data_file.XXXXXX");
-    if (!mkdtemp(dir))
+    if (!scratch_make(dir, "qcow2_data_file"))
         return 1;
-    snprintf(path, sizeof(path), "%s/image", dir);
-    snprintf(data, sizeof(data), "%s/data", dir);
+    scratch_path(path, dir, "image");
+    scratch_path(data, dir, "data");
     options_set(o, "data_file", data);
     options_set_u64(o, "size", DISK);
     int ret = node_create(path, "qcow2", o, 0, NULL, NULL);
     ret = ret < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    return system(command) ? 1 : ret;
+    return scratch_remove(dir, ret);
 }

@@ -22,10 +22,11 @@
 #include "base/compiler.h"
 #include "base/math.h"
 #include "block/event.h"
+#include "tests/unit/scratch.h"
 
 enum { SECTOR = 512, SECTORS = 800, DISK = SECTORS * SECTOR, MAX_N = 12, FINE = 2 };
 
-static char dir[64], path[128];
+static char dir[SCRATCH_DIR], path[SCRATCH_PATH];
 
 typedef struct Run {
     Node *node;
@@ -238,12 +239,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(nothing_flushed_is_lost) };
 
-    strcpy(dir, "/tmp/qcow2_events.XXXXXX");
-    if (!mkdtemp(dir))
+    if (!scratch_make(dir, "qcow2_events"))
         return 1;
-    snprintf(path, sizeof(path), "%s/image", dir);
+    scratch_path(path, dir, "image");
     int ret = cmocka_run_group_tests(tests, NULL, NULL);
-    unlink(path);
-    rmdir(dir);
-    return ret;
+    return scratch_remove(dir, ret);
 }

@@ -20,10 +20,11 @@
 #include "base/compiler.h"
 #include "base/math.h"
 #include "block/node.h"
+#include "tests/unit/scratch.h"
 
 enum { SECTOR = 512, SECTORS = 2400, DISK = SECTORS * SECTOR, SMALL = DISK / 2, UNKNOWN = -1 };
 
-static char dir[64], path[128];
+static char dir[SCRATCH_DIR], path[SCRATCH_PATH];
 
 typedef struct {
     Node *node;
@@ -207,12 +208,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(faults_are_survived) };
 
-    strcpy(dir, "/tmp/qcow2_faults.XXXXXX");
-    if (!mkdtemp(dir))
+    if (!scratch_make(dir, "qcow2_faults"))
         return 1;
-    snprintf(path, sizeof(path), "%s/image", dir);
+    scratch_path(path, dir, "image");
     int ret = cmocka_run_group_tests(tests, NULL, NULL);
-    unlink(path);
-    rmdir(dir);
-    return ret;
+    return scratch_remove(dir, ret);
 }

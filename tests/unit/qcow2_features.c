@@ -17,8 +17,9 @@
 #include "base/endian.h"
 #include "base/iov.h"
 #include "block/node.h"
+#include "tests/unit/scratch.h"
 
-static char dir[64], path[128];
+static char dir[SCRATCH_DIR], path[SCRATCH_PATH];
 
 static void create(const char *options)
 {
@@ -231,13 +232,10 @@ int main(void)
         cmocka_unit_test(narrow_counts_refuse_snapshots),
         cmocka_unit_test(make_empty_drops_everything),
     };
-    char command[128];
 
-    strcpy(dir, "/tmp/qcow2_features.XXXXXX");
-    if (!mkdtemp(dir))
+    if (!scratch_make(dir, "qcow2_features"))
         return 1;
-    snprintf(path, sizeof(path), "%s/image", dir);
+    scratch_path(path, dir, "image");
     int ret = cmocka_run_group_tests(tests, NULL, NULL);
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    return system(command) ? 1 : ret;
+    return scratch_remove(dir, ret);
 }

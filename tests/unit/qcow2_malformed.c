@@ -18,6 +18,7 @@
 #include "base/endian.h"
 #include "base/math.h"
 #include "block/node.h"
+#include "tests/unit/scratch.h"
 
 enum { CLUSTER = 4096, DISK = 4 << 20 };
 
@@ -86,7 +87,7 @@ static const Row rows[] = {
     { "counts all zero", REFBLOCK, 8, 0, NULL },
 };
 
-static char dir[64], path[128];
+static char dir[SCRATCH_DIR], path[SCRATCH_PATH];
 
 static void put(uint8_t *at, int bytes, uint64_t value)
 {
@@ -234,10 +235,10 @@ static void shapes_are_repaired(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(damage); i++) {
         Row row = damage[i].row;
-        char options[200], data[160];
+        char options[200], data[SCRATCH_PATH];
         Node *node;
 
-        snprintf(data, sizeof(data), "%s/data", dir);
+        scratch_path(data, dir, "data");
         snprintf(options, sizeof(options), "%s", damage[i].options);
         if (strstr(options, "%s"))
             snprintf(options, sizeof(options), "data_file=%s%s", data, damage[i].options + 12);
@@ -432,13 +433,10 @@ int main(void)
         cmocka_unit_test(chains_are_checked),
         cmocka_unit_test(locks_exclude_a_second_writer),
     };
-    char command[128];
 
-    strcpy(dir, "/tmp/qcow2_malformed.XXXXXX");
-    if (!mkdtemp(dir))
+    if (!scratch_make(dir, "qcow2_malformed"))
         return 1;
-    snprintf(path, sizeof(path), "%s/image", dir);
+    scratch_path(path, dir, "image");
     int ret = cmocka_run_group_tests(tests, NULL, NULL);
-    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    return system(command) ? 1 : ret;
+    return scratch_remove(dir, ret);
 }

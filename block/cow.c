@@ -352,7 +352,9 @@ static int zero_part(Node *node, uint64_t off, uint64_t len)
     if (len == 0 || known_zero(node, off, len))
         return 0;
     AUTO_FREE void *zeros = calloc(1, len);
-    return zeros ? node_pwrite(node, zeros, len, off) : -ENOMEM;
+    struct iovec iov = { zeros, len };
+    /* Not node_pwrite(): a node that looks for zeros would come back here. */
+    return zeros ? node_write_mapped(node, &iov, 1, off, len) : -ENOMEM;
 }
 
 /* The units [start, end) of one cluster, or whole clusters */

@@ -183,6 +183,15 @@ is "makes it longer" test "$(od -A n -t u8 -j 16 -N 8 l.log)" -ge 5
 img create -q -f qcow2 d.qcow2 1M
 is "detect-zeroes" opts -c 'write -q -P 0 0 128k' -c 'write -q -P 1 128k 64k' driver=qcow2,file.filename=d.qcow2,detect-zeroes=on
 is "stores no zeros" bash -c "'$IMG_TOOL' map --output=json d.qcow2 | grep -q '\"start\": 0, \"length\": 131072, \"depth\": 0, \"present\": [a-z]*, \"zero\": true, \"data\": false'"
+img create -q -f raw below.raw 1M
+io -f raw -c 'write -q -P 7 0 1M' below.raw
+for options in "compat=1.1 on" "compat=0.10 on" "compat=1.1 unmap" "compat=1.1,extended_l2=on on"; do
+    img create -q -f qcow2 -o "${options% *}" -b below.raw -F raw part.qcow2
+    node=driver=qcow2,discard=unmap,file.filename=part.qcow2,detect-zeroes=${options#* }
+    is "detect-zeroes, ${options/ /, }: zeros in part of a cluster" opts -c 'write -q -P 0 0 64k' -c 'write -q -P 0 100k 3k' -c 'write -q -P 0 300k 130k' \
+        -c 'read -q -P 0 0 64k' -c 'read -q -P 7 64k 36k' -c 'read -q -P 0 100k 3k' -c 'read -q -P 7 103k 197k' -c 'read -q -P 0 300k 130k' -c 'read -q -P 7 430k 80k' "$node"
+    is "... and the image is clean" img check -q part.qcow2
+done
 refused "detect-zeroes=unmap without discard" "discard" opts -c quit driver=qcow2,file.filename=d.qcow2,detect-zeroes=unmap,discard=ignore
 is "names and caches of QEMU" opts -c 'read -q -P 1 128k 64k' driver=qcow2,node-name=top,cache.direct=off,cache.no-flush=off,read-only=on,auto-read-only=on,force-share=off,discard=unmap,file.driver=file,file.filename=d.qcow2,file.locking=on,file.aio=native,file.drop-cache=on,file.x-check-cache-dropped=off,file.node-name=proto
 refused "aio that nobody has" "aio" opts -c quit driver=qcow2,file.driver=file,file.filename=d.qcow2,file.aio=fast

@@ -1,9 +1,9 @@
 #!/bin/bash
 # LUKS disks: made by one tool and read by the other, with every cipher, mode, vector and hash that both know; key slots changed
 # in turns; cryptsetup reads our headers and we read its.
-. "$(dirname "$0")/../tap.sh"
-command -v qemu-img >/dev/null || skip_all "qemu-img is not installed"
-io() { "$IMG_TOOL" io "$@"; }
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../tap.sh"
+. "$here/../encrypted.sh"
 
 printf pw >pw
 printf new >new
@@ -13,23 +13,9 @@ disk() { echo "driver=luks,key-secret=${2:-s},file.filename=$1"; }
 awk 'BEGIN { srand(7); for (i = 0; i < 9000; i++) printf "%d line %d of %s\n", rand() * 1e6, i, rand() < .5 ? "some" : "other" }' >data.raw
 truncate -s 300k data.raw
 
-# Their measuring of the processor fails at random ("Unable to get accurate CPU usage"); nothing but another try helps.
-theirs() {
-    local try
-    for try in {1..40}; do
-        rm -f "${@: -1}"
-        qemu-img "$@" 2>theirs.err && return 0
-        grep -q 'accurate CPU' theirs.err || break
-    done
-    cat theirs.err
-    return 1
-}
 equal() { # DISK [SECRET]
     qemu-img compare -q "${both[@]}" --image-opts "$(disk "$1" "${2:-s}")" driver=raw,file.filename=data.raw &&
         "$IMG_TOOL" compare -q "${both[@]}" --image-opts "$(disk "$1" "${2:-s}")" driver=raw,file.filename=data.raw
-}
-same_info() {
-    diff <(qemu-img info "$1") <("$IMG_TOOL" info "$1") && diff <(qemu-img info --output=json "$1") <("$IMG_TOOL" info --output=json "$1")
 }
 made_by_us() { # OPTIONS
     rm -f x.luks

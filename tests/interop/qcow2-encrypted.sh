@@ -1,8 +1,8 @@
 #!/bin/bash
 # Encrypted qcow2 images (LUKS and the old AES kind): made by one tool, read and changed by the other.
-. "$(dirname "$0")/../tap.sh"
-command -v qemu-img >/dev/null || skip_all "qemu-img is not installed"
-io() { "$IMG_TOOL" io "$@"; }
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../tap.sh"
+. "$here/../encrypted.sh"
 
 printf new >new
 secrets=(--object secret,id=s,data=pw --object secret,id=n,file=new)
@@ -13,24 +13,10 @@ awk 'BEGIN { srand(7); for (i = 0; i < 40000; i++) printf "%d line %d of %s\n", 
 dd if=/dev/zero of=data.raw bs=64k seek=5 count=4 conv=notrunc status=none
 truncate -s 3M data.raw
 
-# Making a LUKS header fails for them at random ("Unable to get accurate CPU usage").
-theirs() {
-    local try
-    for try in {1..40}; do
-        rm -f "${@: -1}"
-        qemu-img "$@" 2>theirs.err && return 0
-        grep -q 'accurate CPU' theirs.err || break
-    done
-    cat theirs.err
-    return 1
-}
 clean() { qemu-img check -q "${secrets[@]}" --image-opts "$(image "$1")" && "$IMG_TOOL" check -q "$1"; }
 equal() { # IMAGE RAW
     qemu-img compare -q "${secrets[@]}" --image-opts "$(image "$1" "${3:-s}")" "driver=raw,file.filename=$2" &&
         "$IMG_TOOL" compare -q "${secrets[@]}" --image-opts "$(image "$1" "${3:-s}")" "driver=raw,file.filename=$2"
-}
-same_info() {
-    diff <(qemu-img info "$1") <("$IMG_TOOL" info "$1") && diff <(qemu-img info --output=json "$1") <("$IMG_TOOL" info --output=json "$1")
 }
 good() { clean "$1" && equal "$1" data.raw && same_info "$1"; }
 write_by_us() { io "${secrets[@]}" --image-opts -c "write -q $2" "$(image "$1")" && io -f raw -c "write -q $2" want.raw; }

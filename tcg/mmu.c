@@ -125,8 +125,8 @@ static void st_code_page(Cpu *cpu, Place at, uint64_t value, unsigned size)
 
 static void st_place(Cpu *cpu, Place at, uint64_t value, unsigned size)
 {
-    if (at.page->host && at.page->flags & PAGE_WRITABLE && tcg_is_smp(cpu->tcg) &&
-        page_has_code(at.page)) {
+    if (at.page->host && at.page->flags & PAGE_WRITABLE && page_has_code(at.page) &&
+        tcg_is_smp(cpu->tcg)) {
         st_code_page(cpu, at, value, size);
         return;
     }
@@ -354,7 +354,7 @@ void *cpu_host_ptr(Cpu *cpu, uint64_t va, Access access, unsigned mmu)
         return NULL;
     if (write && ((at.page->flags & (PAGE_WRITABLE | PAGE_LOG_DIRTY)) != PAGE_WRITABLE ||
                   code_cache_may_hit(at.page, at.gpa, PAGE_SIZE - (at.gpa & PAGE_MASK)) ||
-                  (tcg_is_smp(cpu->tcg) && page_has_code(at.page))))
+                  (page_has_code(at.page) && tcg_is_smp(cpu->tcg))))
         return NULL;
     return at.page->host + (at.gpa & PAGE_MASK);
 }

@@ -67,15 +67,16 @@ static uint32_t privilege_bits(const X86Cpu *x)
 
 void x86_update_mode(X86Cpu *x)
 {
+    bool watched = debug_watches(x->c.tcg); /* by a debugger */
     uint32_t old = x->c.mode;
     uint32_t mode = (old & MODE_SHADOW) | code_bits(x) | fpu_bits(x) | privilege_bits(x) |
                     (x->cr0 & CR0_PE ? MODE_PE : 0) | (x->eflags & EFL_VM ? MODE_VM : 0) |
                     (x->eflags & EFL_TF ? MODE_TF : 0) | (x->eflags & EFL_DF ? MODE_DF : 0) |
-                    (x->dr[7] & 0xff || debug_watches(x->c.tcg) ? MODE_CODE_BP : 0);
+                    (x->dr[7] & 0xff || watched ? MODE_CODE_BP : 0);
     bool was64 = (old & MODE_CODE) == MODE_CODE64, is64 = (mode & MODE_CODE) == MODE_CODE64;
 
     x->c.mode = mode;
-    x->c.watching = (mode & MODE_CODE_BP) && (x86_watches_data(x) || debug_watches(x->c.tcg));
+    x->c.watching = (mode & MODE_CODE_BP) && (watched || x86_watches_data(x));
     if (((old ^ mode) & (MODE_PE | MODE_VM)) || was64 != is64)
         x86_seg_windows(x);
 }
